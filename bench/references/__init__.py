@@ -1,0 +1,1 @@
+"""What we are measured against, each as good as we could write it."""

@@ -1,0 +1,43 @@
+"""The command API: everything that changes anything comes in here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from commandside.api import audit, cart, catalogue, checkout, inventory, orders, webhooks
+from commandside.api.answering import Problem
+from commandside.write_side import WriteSide
+
+
+def create_app(write_side: WriteSide, webhook_secret: str) -> FastAPI:
+    """The bare API; whoever serves it identifies callers and renders problems (`TRANSLATIONS` in errors.py)."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await write_side.start()
+        try:
+            yield
+        finally:
+            await write_side.stop()
+
+    app = FastAPI(title="Counterfoil command API", version="1", lifespan=lifespan)
+    app.state.write_side = write_side
+    app.state.webhook_secret = webhook_secret
+    for part in (catalogue, inventory, cart, checkout, orders, webhooks, audit):
+        app.include_router(part.router)
+    app.include_router(cart.hot)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        schema["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        app.openapi_schema = schema
+    return app.openapi_schema

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from eventsourcing.persistence import IntegrityError, StoredEvent
+from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
+from psycopg.sql import SQL, Composed, Identifier
+
+from commandside.event_store.schema import beside_and_append
+
+Work = Mapping[UUID, datetime | None]
+Reads = Mapping[UUID, int]
+
+
+class BatchRecorder(PostgresApplicationRecorder):
+    """eventsourcing's Postgres recorder: an append is one call, and a read of many streams one query.
+
+    Chosen by the library's own setting: APPLICATION_RECORDER_TOPIC=commandside.event_store.recorder:BatchRecorder.
+    """
+
+    def __init__(self, datastore: PostgresDatastore, *, events_table_name: str = "stored_events") -> None:
+        super().__init__(datastore, events_table_name=events_table_name)
+        self.sql_create_statements += beside_and_append(datastore.schema, events_table_name)
+        self._append = self._sql(
+            "SELECT {schema}.{append}(%b::uuid[], %b::bigint[], %b::text[], %b::bytea[], "
+            "%b::uuid[], %b::timestamptz[], %b::uuid[], %b::bigint[]) AS position"
+        )
+        self._check = self._sql(
+            "SELECT coalesce((SELECT max(notification_id) FROM {schema}.{table}), 0) AS position, EXISTS ("
+            "    SELECT FROM unnest(%b::uuid[], %b::bigint[]) AS r(id, version) "
+            "    JOIN {schema}.{table} e ON e.originator_id = r.id AND e.originator_version = r.version + 1"
+            ") AS written"
+        )
+        self._fast_forward = self._sql(
+            "SELECT e.originator_id, e.originator_version, e.topic, e.state "
+            "FROM unnest(%b::uuid[], %b::bigint[]) AS wanted(id, version) "
+            "JOIN {schema}.{table} e ON e.originator_id = wanted.id AND e.originator_version > wanted.version "
+            "ORDER BY e.originator_id, e.originator_version"
+        )
+        # A snapshot comes before the events after it: its version is lower than theirs.
+        self._load = self._sql(
+            "WITH wanted AS ("
+            "    SELECT w.id, w.version, s.originator_version AS snapshot_version, s.topic, s.state "
+            "    FROM unnest(%b::uuid[], %b::bigint[]) AS w(id, version) "
+            "    LEFT JOIN {schema}.snapshots s"
+            "        ON s.originator_id = w.id AND w.version = 0 AND s.topic = ANY(%b::text[])"
+            ") "
+            "SELECT id AS originator_id, snapshot_version AS originator_version, topic, state "
+            "FROM wanted WHERE snapshot_version IS NOT NULL "
+            "UNION ALL "
+            "SELECT e.originator_id, e.originator_version, e.topic, e.state FROM wanted "
+            "JOIN {schema}.{table} e ON e.originator_id = wanted.id"
+            "    AND e.originator_version > coalesce(wanted.snapshot_version, wanted.version) "
+            "ORDER BY 1, 2"
+        )
+        self._positions = self._sql(
+            "SELECT e.originator_id, e.originator_version, e.notification_id, e.state "
+            "FROM unnest(%b::uuid[], %b::bigint[]) AS wanted(id, version) "
+            "JOIN {schema}.{table} e ON e.originator_id = wanted.id AND e.originator_version = wanted.version"
+        )
+        self._history = self._sql(
+            "SELECT notification_id, originator_id, originator_version, topic, state FROM {schema}.{table} "
+            "WHERE originator_id = %b ORDER BY originator_version"
+        )
+        self._due_work = self._sql(
+            "SELECT checkout_id FROM {schema}.unfinished_checkouts WHERE due_at <= %s ORDER BY due_at LIMIT %s"
+        )
+        # Two processes may snapshot one stream at once: the later version stays.
+        self._save_snapshot = self._sql(
+            "INSERT INTO {schema}.snapshots AS s (originator_id, originator_version, topic, state) "
+            "VALUES (%b, %b, %b, %b) ON CONFLICT (originator_id) DO UPDATE SET "
+            "originator_version = EXCLUDED.originator_version, topic = EXCLUDED.topic, state = EXCLUDED.state "
+            "WHERE s.originator_version < EXCLUDED.originator_version OR s.topic <> EXCLUDED.topic"
+        )
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
+        """Appends all or nothing. `work` maps checkouts to when they are due next, None once they are finished; `reads`
+        maps streams that were read to the versions they had.
+
+        Raises eventsourcing.persistence.IntegrityError when a version is taken or a stream that was read has gone on,
+        OperationalError when Postgres is away.
+        It does not retry by itself, as the library does: whether a lost answer was a commit, the caller finds out.
+        """
+        work: Work = kwargs.get("work") or {}
+        reads: Reads = kwargs.get("reads") or {}
+        if not stored_events and not work:
+            return []
+        with self.datastore.get_connection() as conn, conn.cursor() as cursor:
+            cursor.execute(
+                self._append,
+                (
+                    [event.originator_id for event in stored_events],
+                    [event.originator_version for event in stored_events],
+                    [event.topic for event in stored_events],
+                    [event.state for event in stored_events],
+                    list(work),
+                    list(work.values()),
+                    list(reads),
+                    list(reads.values()),
+                ),
+                prepare=True,
+            )
+            return [row["position"] for row in cursor.fetchall()]
+
+    def check_reads(self, reads: Reads) -> int:
+        """The last position of the log, if these streams still have these versions. Raises IntegrityError if not."""
+        with self.datastore.get_connection() as conn, conn.cursor() as cursor:
+            cursor.execute(self._check, (list(reads), list(reads.values())), prepare=True)
+            row = cursor.fetchone()
+            assert row is not None
+            if row["written"]:
+                raise IntegrityError("a stream that was read has been written since")
+            return int(row["position"])
+
+    def select_streams(self, after: Mapping[UUID, int], snapshot_topics: list[str]) -> list[StoredEvent]:
+        """The events of many streams, each after the version that is given for it, in stream order.
+
+        A stream that is wanted from its beginning starts with its snapshot, where there is one under one of the topics.
+        """
+        ids, versions = list(after), list(after.values())
+        with self.datastore.get_connection() as conn, conn.cursor(binary=True) as cursor:
+            if 0 in versions:
+                cursor.execute(self._load, (ids, versions, snapshot_topics), prepare=True)
+            else:
+                cursor.execute(self._fast_forward, (ids, versions), prepare=True)
+            return [StoredEvent(**row) for row in cursor.fetchall()]
+
+    def select_positions(self, events: Sequence[StoredEvent]) -> dict[tuple[UUID, int], tuple[int, bytes]]:
+        """What is stored at these streams' versions: position and state."""
+        with self.datastore.get_connection() as conn, conn.cursor(binary=True) as cursor:
+            ids = [event.originator_id for event in events]
+            cursor.execute(self._positions, (ids, [event.originator_version for event in events]))
+            return {
+                (row["originator_id"], row["originator_version"]): (row["notification_id"], row["state"])
+                for row in cursor.fetchall()
+            }
+
+    def select_history(self, stream_id: UUID) -> list[tuple[int, StoredEvent]]:
+        """One stream with the positions of its events."""
+        with self.datastore.get_connection() as conn, conn.cursor(binary=True) as cursor:
+            cursor.execute(self._history, (stream_id,))
+            return [(row.pop("notification_id"), StoredEvent(**row)) for row in cursor.fetchall()]
+
+    def select_due_work(self, now: datetime, limit: int) -> list[UUID]:
+        with self.datastore.get_connection() as conn, conn.cursor() as cursor:
+            cursor.execute(self._due_work, (now, limit))
+            return [row["checkout_id"] for row in cursor.fetchall()]
+
+    def save_snapshot(self, snapshot: StoredEvent) -> None:
+        """Keeps it in place of an older one of the same stream."""
+        with self.datastore.get_connection() as conn, conn.cursor() as cursor:
+            row = (snapshot.originator_id, snapshot.originator_version, snapshot.topic, snapshot.state)
+            cursor.execute(self._save_snapshot, row)
+
+    def _sql(self, text: str) -> Composed:
+        return SQL(text).format(
+            schema=Identifier(self.datastore.schema),
+            table=Identifier(self.events_table_name),
+            append=Identifier(f"append_{self.events_table_name}"),
+        )

@@ -1,0 +1,1 @@
+"""What each command does: pure functions of the aggregates, run by the writer."""

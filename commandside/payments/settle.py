@@ -1,0 +1,67 @@
+"""Getting an answer about one payment out of a provider that may be slow, silent or gone."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from commandside.payments.port import FinalOutcome, PaymentProvider, Pending, Processing, ProviderError
+from domain.values import Money
+
+ATTEMPT_TIMEOUT_SECONDS: Final = 3.0
+FIRST_PAUSE_SECONDS: Final = 0.1
+LONGEST_PAUSE_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class StillUnknown:
+    """The deadline came first: the payment may have been charged or may yet be. `reason` is for the log."""
+
+    reason: str
+
+
+Settled = FinalOutcome | Pending | StillUnknown
+
+
+async def settle(
+    provider: PaymentProvider,
+    key: str,
+    amount: Money,
+    token: str,
+    order_id: str,
+    deadline: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    jitter: Callable[[], float] = random.random,
+) -> Settled:
+    """Charge once, and insist on knowing how it went until `deadline` (seconds of `clock`).
+
+    May be called again with the same key, after a crash too. Raises PaymentKeyReused; every other failure of the
+    provider is waited out. `jitter` gives numbers in [0, 1).
+    """
+    asked = False
+    pause_seconds = FIRST_PAUSE_SECONDS
+    reason = "there was no time to ask"
+    while (remaining := deadline - clock()) > 0:
+        try:
+            async with asyncio.timeout(min(ATTEMPT_TIMEOUT_SECONDS, remaining)):
+                # What was asked once may have been charged without an answer: look before charging again.
+                outcome = await (provider.find(key) if asked else provider.charge(key, amount, token, order_id))
+        except (ProviderError, TimeoutError) as error:
+            asked, reason = True, f"{type(error).__name__}: {error}".removesuffix(": ")
+        else:
+            if outcome is None:
+                asked = False
+                continue
+            if not isinstance(outcome, Processing):
+                return outcome
+            asked, reason = True, f"the provider is still working on {outcome.reference}"
+        # Half fixed, half random: two that wait for the same provider drift apart, and neither ever spins.
+        await sleep(min(pause_seconds * (0.5 + 0.5 * jitter()), max(deadline - clock(), 0)))
+        pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+    return StillUnknown(reason)

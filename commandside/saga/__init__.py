@@ -1,0 +1,1 @@
+"""Checkout as a process: reserve, be paid, place; and what makes every one of them end, whatever fails."""

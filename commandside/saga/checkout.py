@@ -1,0 +1,170 @@
+"""Checkout on one page: reserve, be paid, place; declined or out of time: release.
+
+Two appends, and the provider between them, outside any transaction.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from commandside.commands import CheckOut
+from commandside.handlers.context import Context, Shop
+from commandside.payments.port import Cancelled, Charged, Declined, PaymentProvider, Pending
+from commandside.payments.settle import Settled, StillUnknown, settle
+from commandside.payments.webhook import WebhookEvent
+from commandside.saga import concluding
+from commandside.saga.concluding import Concluded, NoSuchCheckout
+from commandside.saga.starting import Terms, Told, start
+from commandside.writer import Committed, Writer
+from domain.values import Cause, Money
+
+Clock = Callable[[], datetime]
+WEBHOOK_PATIENCE = timedelta(seconds=30)  # how long a webhook may be late before the provider is asked
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutAnswer:
+    """`version` is the order's, None where there is no order (yet)."""
+
+    status: int
+    body: dict[str, Any]
+    order_id: str
+    version: int | None
+    position: int
+    replayed: bool = False
+
+
+class CheckoutSaga:
+    """Takes one cart to a placed order. `answer_within_seconds` bounds what a client waits, not what the saga lives."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        provider: PaymentProvider,
+        shop: Shop,
+        terms: Terms,
+        clock: Clock,
+        *,
+        answer_within_seconds: float = 10.0,
+    ) -> None:
+        self._writer = writer
+        self._provider = provider
+        self._shop = shop
+        self._terms = terms
+        self._clock = clock
+        self._answer_within_seconds = answer_within_seconds
+
+    async def check_out(self, command: CheckOut, context: Context) -> CheckoutAnswer:
+        """Raises KeyReused, CheckoutInProgress, StaleVersion, UnknownShippingMethod, and what the writer raises."""
+        deadline = time.monotonic() + self._answer_within_seconds
+        context = replace(context, cause=replace(context.cause, correlation_id=str(command.order_id)))
+        started = await self._writer.execute(
+            partial(start, command=command, context=context, shop=self._shop, terms=self._terms)
+        )
+        if isinstance(started.result, Told):
+            return _told(started.result, started.position)
+        token = command.wanted.payment_token
+        outcome = await self.pay(command.order_id, started.result.amount, token, deadline)
+        concluded = await self.conclude(command.order_id, outcome, replace(context.cause, at=self._clock()))
+        return CheckoutAnswer(
+            concluded.result.status,
+            concluded.result.body,
+            str(command.order_id),
+            concluded.result.version,
+            concluded.position,
+        )
+
+    async def pay(self, order_id: UUID, amount: Money, token: str, deadline: float) -> Settled:
+        """Asks the provider, outside any transaction; the order's id is the payment's idempotency key."""
+        if amount.amount == 0:
+            return Charged("nothing-to-pay")
+        return await settle(self._provider, str(order_id), amount, token, str(order_id), deadline)
+
+    async def conclude(self, order_id: UUID, outcome: Settled, cause: Cause) -> Committed[Concluded]:
+        """Makes of the checkout what its payment came to; again, by a webhook or the resumption: nothing more."""
+        match outcome:
+            case Charged(reference):
+                return await self._writer.execute(
+                    partial(concluding.place, order_id=order_id, reference=reference, cause=cause)
+                )
+            case Declined(reason):
+                return await self._decline(order_id, reason, cause)
+            case Cancelled():
+                return await self._decline(order_id, "cancelled", cause)
+            case Pending(reference):
+                return await self._answer_pending(order_id, reference, cause)
+            case StillUnknown(reason):
+                _log.warning("payment not settled in time", order_id=str(order_id), reason=reason)
+                return await self._answer_pending(order_id, None, cause)
+
+    async def withdraw(self, order_id: UUID, owner: str | None, reason: str | None, context: Context) -> bool:
+        """Ends a checkout whose payment is still awaited, as the shopper wishes. False: it is not awaited.
+
+        Afterwards the order is cancelled, or placed where the provider had charged already.
+
+        Raises NotFound, StaleVersion, ProviderError when the provider does not say that it will not charge.
+        """
+        pending = await self._writer.execute(
+            partial(concluding.awaits_payment, order_id=order_id, owner=owner, context=context)
+        )
+        if not pending.result:
+            return False
+        outcome = await self._provider.cancel(str(order_id))
+        cause = replace(context.cause, at=self._clock())
+        if isinstance(outcome, Charged):
+            await self.conclude(order_id, outcome, cause)
+        else:
+            await self._writer.execute(partial(concluding.withdraw, order_id=order_id, reason=reason, cause=cause))
+        return True
+
+    async def on_webhook(self, event: WebhookEvent) -> None:
+        """What the provider tells of its own accord; late, repeated or out of order it does no harm."""
+        outcomes: dict[str, Settled] = {
+            "payment.charged": Charged(event.reference),
+            "payment.declined": Declined(event.reason or "declined"),
+            "payment.cancelled": Cancelled(event.reference),
+        }
+        cause = self.cause_of("provider", event.event_id, event.order_id)
+        try:
+            order_id = UUID(event.order_id)
+            expected = await self._writer.execute(partial(concluding.payment_of, order_id=order_id))
+        except (NoSuchCheckout, ValueError):
+            _log.warning("webhook of no order of ours", event_id=event.event_id, order_id=event.order_id)
+            return
+        if (event.key, event.amount) != (event.order_id, expected.result):
+            # Signed, and yet not about the payment that was asked for: nothing is placed on it, somebody has to look.
+            _log.error("webhook of another payment", event_id=event.event_id, order_id=event.order_id, key=event.key)
+            return
+        await self.conclude(order_id, outcomes[event.type], cause)
+
+    def cause_of(self, actor: str, causation_id: str, order_id: str) -> Cause:
+        return Cause(self._clock(), f"system:{actor}", causation_id, order_id)
+
+    async def _decline(self, order_id: UUID, reason: str, cause: Cause) -> Committed[Concluded]:
+        return await self._writer.execute(partial(concluding.decline, order_id=order_id, reason=reason, cause=cause))
+
+    async def _answer_pending(self, order_id: UUID, reference: str | None, cause: Cause) -> Committed[Concluded]:
+        return await self._writer.execute(
+            partial(
+                concluding.answer_pending,
+                order_id=order_id,
+                reference=reference,
+                resume_after=cause.at + WEBHOOK_PATIENCE,
+                cause=cause,
+            )
+        )
+
+
+def _told(told: Told, position: int) -> CheckoutAnswer:
+    body = msgspec.json.decode(told.body)
+    return CheckoutAnswer(told.status, body, told.order_id, body.get("version"), position, told.replayed)

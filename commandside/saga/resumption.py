@@ -1,0 +1,262 @@
+"""Every checkout ends: what a crash, a silent provider or a lost webhook left unfinished is taken up again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+import structlog
+
+from commandside.aggregates import Aggregates
+from commandside.event_store import EventStore, StoreUnavailable
+from commandside.payments.port import (
+    Cancelled,
+    Charged,
+    Declined,
+    PaymentOutcome,
+    PaymentProvider,
+    ProviderError,
+    Refunded,
+)
+from commandside.payments.settle import StillUnknown
+from commandside.saga import concluding
+from commandside.saga.checkout import CheckoutSaga, Clock
+from commandside.writer import Busy, Contended, Writer
+from domain.aggregates import Checkout
+from domain.identity import checkout_stream
+from domain.values import Cause, Money
+
+FIRST_PAUSE = timedelta(seconds=5)
+LONGEST_PAUSE = timedelta(minutes=5)
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unfinished:
+    """A checkout as it stood when it was looked at."""
+
+    order_id: UUID
+    awaits_payment: bool
+    payment_settled: bool
+    amount: Money
+    payment_token: str
+    expires_at: datetime
+    attempts_count: int
+    refunds_due: tuple[tuple[str, Money], ...]
+
+
+class Resumption:
+    """Looks every few seconds for checkouts that are due, and takes each a step on."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        writer: Writer,
+        saga: CheckoutSaga,
+        provider: PaymentProvider,
+        clock: Clock,
+        *,
+        pause_seconds: float = 2.0,
+        batch_limit_checkouts: int = 100,
+        concurrency_limit_checkouts: int = 32,
+        settle_within_seconds: float = 3.0,
+    ) -> None:
+        self._store = store
+        self._writer = writer
+        self._saga = saga
+        self._provider = provider
+        self._clock = clock
+        self._pause_seconds = pause_seconds
+        self._batch_limit_checkouts = batch_limit_checkouts
+        self._slots = asyncio.Semaphore(concurrency_limit_checkouts)
+        self._settle_within_seconds = settle_within_seconds
+        self._loop: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._loop = asyncio.create_task(self._run(), name="resumption")
+
+    async def stop(self) -> None:
+        if self._loop is not None:
+            self._loop.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._loop
+
+    @property
+    def alive(self) -> bool:
+        return self._loop is not None and not self._loop.done()
+
+    async def sweep(self) -> int:
+        """Takes every checkout that is due one step on; returns how many there were. Raises StoreUnavailable."""
+        due = await self._store.due_work(self._clock(), self._batch_limit_checkouts)
+        await asyncio.gather(*(self._resume_one(checkout_id) for checkout_id in due))
+        return len(due)
+
+    async def resume(self, checkout_id: UUID) -> None:
+        unfinished = (await self._writer.execute(partial(_look, checkout_id=checkout_id))).result
+        if unfinished is None:
+            return
+        if unfinished.awaits_payment:
+            await self._await_payment(unfinished)
+        elif not unfinished.payment_settled:
+            await self._settle_expired(unfinished)
+        else:
+            await self.make_refunds(unfinished.order_id, unfinished.refunds_due, unfinished.attempts_count)
+
+    async def make_refunds(
+        self, order_id: UUID, refunds: tuple[tuple[str, Money], ...], attempts_count: int = 0
+    ) -> None:
+        put_off: str | None = None
+        for refund_id, amount in refunds:
+            try:
+                outcome = await self._provider.refund(str(order_id), refund_id, amount)
+            except ProviderError as error:
+                put_off = f"refund {refund_id}: {error}"
+                break  # whom we cannot reach for one we cannot reach for the others
+            if not isinstance(outcome, Refunded):
+                _log.error("refund refused", order_id=str(order_id), refund_id=refund_id, reason=outcome.reason)
+                put_off = f"refund {refund_id} refused: {outcome.reason}"
+                continue
+            await self._writer.execute(
+                partial(
+                    concluding.refund_made,
+                    order_id=order_id,
+                    refund_id=refund_id,
+                    reference=outcome.reference,
+                    cause=self._cause(order_id),
+                )
+            )
+        if put_off is not None:
+            await self._postpone(order_id, attempts_count, put_off)
+
+    async def refund_now(self, order_id: UUID, within_seconds: float = 3.0) -> None:
+        """Makes the refunds that an order's change has just asked for; what does not work now is resumed later."""
+        unfinished = (await self._writer.execute(partial(_look_by_order, order_id=order_id))).result
+        if unfinished is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within_seconds):
+                    await self.make_refunds(order_id, unfinished.refunds_due)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.sweep()
+            except (StoreUnavailable, Busy) as error:
+                _log.warning("sweep put off", error=str(error))
+            except Exception:  # the sweep is what makes every checkout end: it goes on, and the fault is seen
+                _log.exception("sweep failed")
+            await asyncio.sleep(self._pause_seconds)
+
+    async def _resume_one(self, checkout_id: UUID) -> None:
+        async with self._slots:
+            try:
+                await self.resume(checkout_id)
+            except (StoreUnavailable, Busy, Contended) as error:
+                _log.warning("resumption put off", checkout_id=str(checkout_id), error=str(error))
+            except Exception as error:
+                # One that cannot be resumed must not keep the others from it: it goes to the end of the line.
+                _log.exception("resumption failed", checkout_id=str(checkout_id))
+                await self._put_aside(checkout_id, error)
+
+    async def _put_aside(self, checkout_id: UUID, error: Exception) -> None:
+        try:
+            unfinished = (await self._writer.execute(partial(_look, checkout_id=checkout_id))).result
+            if unfinished is not None:
+                await self._postpone(unfinished.order_id, unfinished.attempts_count, f"{type(error).__name__}: {error}")
+        except Exception:  # then it stays due, and is tried again with the next sweep
+            _log.exception("resumption not put off", checkout_id=str(checkout_id))
+
+    async def _await_payment(self, checkout: _Unfinished) -> None:
+        if self._clock() >= checkout.expires_at:
+            await self._run_out(checkout)
+            return
+        deadline = time.monotonic() + self._settle_within_seconds
+        outcome = await self._saga.pay(checkout.order_id, checkout.amount, checkout.payment_token, deadline)
+        if isinstance(outcome, Charged | Declined | Cancelled):
+            await self._saga.conclude(checkout.order_id, outcome, self._cause(checkout.order_id))
+        else:
+            reason = outcome.reason if isinstance(outcome, StillUnknown) else "waiting for the provider's word"
+            await self._postpone(checkout.order_id, checkout.attempts_count, reason, no_later_than=checkout.expires_at)
+
+    async def _run_out(self, checkout: _Unfinished) -> None:
+        """The reservation's time is up: the provider must not charge any more, or has. What it cannot say now, it says
+        later: the stock is not held for that.
+        """
+        outcome = await self._cancel_payment(checkout)
+        if isinstance(outcome, Charged):
+            await self._saga.conclude(checkout.order_id, outcome, self._cause(checkout.order_id))
+            return
+        if isinstance(outcome, Declined):
+            await self._saga.conclude(checkout.order_id, outcome, self._cause(checkout.order_id))
+            return
+        await self._writer.execute(
+            partial(
+                concluding.expire,
+                order_id=checkout.order_id,
+                payment_settled=isinstance(outcome, Cancelled),
+                resume_after=self._clock() + FIRST_PAUSE,
+                cause=self._cause(checkout.order_id),
+            )
+        )
+
+    async def _settle_expired(self, checkout: _Unfinished) -> None:
+        outcome = await self._cancel_payment(checkout)
+        if isinstance(outcome, Charged | Declined | Cancelled):
+            await self._saga.conclude(checkout.order_id, outcome, self._cause(checkout.order_id))
+        else:
+            await self._postpone(checkout.order_id, checkout.attempts_count, "the provider does not say")
+
+    async def _cancel_payment(self, checkout: _Unfinished) -> PaymentOutcome | None:
+        if checkout.amount.amount == 0:
+            return Cancelled("nothing-to-pay")
+        try:
+            return await self._provider.cancel(str(checkout.order_id))
+        except ProviderError as error:
+            _log.warning("payment not cancelled", order_id=str(checkout.order_id), error=str(error))
+        except Exception:  # a fault of the adapter's is no answer either
+            _log.exception("payment not cancelled", order_id=str(checkout.order_id))
+        return None
+
+    async def _postpone(
+        self, order_id: UUID, attempts_count: int, reason: str, no_later_than: datetime | None = None
+    ) -> None:
+        # 5 s, 10 s, 20 s ... 5 minutes: doubled no more often than it takes to get there.
+        resume_after = self._clock() + min(FIRST_PAUSE * 2 ** min(attempts_count, 8), LONGEST_PAUSE)
+        if no_later_than is not None:
+            resume_after = min(resume_after, no_later_than)
+        await self._writer.execute(
+            partial(
+                concluding.postpone,
+                order_id=order_id,
+                reason=reason,
+                resume_after=resume_after,
+                cause=self._cause(order_id),
+            )
+        )
+
+    def _cause(self, order_id: UUID) -> Cause:
+        return self._saga.cause_of("checkout", f"checkout:{order_id}", str(order_id))
+
+
+def _look(aggregates: Aggregates, checkout_id: UUID) -> _Unfinished | None:
+    checkout = aggregates.find(Checkout, checkout_id)
+    if checkout is None or not checkout.unfinished:
+        return None
+    return _Unfinished(
+        checkout.order_id,
+        checkout.awaits_payment,
+        checkout.payment_settled,
+        checkout.amount,
+        checkout.payment_token,
+        checkout.expires_at,
+        checkout.attempts_count,
+        tuple((refund_id, refund.amount) for refund_id, refund in checkout.refunds.items() if not refund.made),
+    )
+
+
+def _look_by_order(aggregates: Aggregates, order_id: UUID) -> _Unfinished | None:
+    return _look(aggregates, checkout_stream(order_id))

@@ -1,0 +1,1 @@
+"""The composition root: settings, wiring, the embedded runtime and the command line."""

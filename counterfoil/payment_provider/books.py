@@ -1,0 +1,352 @@
+"""The provider's books: what was charged, given back and promised, in one SQLite file.
+
+Every method is one transaction that is on the disk when it returns. None may be called by two threads at once.
+Times are UTC, in seconds since 1970.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+from counterfoil.payment_provider.tokens import Plan
+from counterfoil.payment_provider.wire import (
+    Amount,
+    BooksSummary,
+    ChargeRequest,
+    Payment,
+    Refund,
+    RefundRequest,
+    Sum,
+    WebhookCounts,
+    encode,
+)
+
+BUSY_TIMEOUT_SECONDS: Final = 5.0
+SETTLE_BATCH_SIZE_PAYMENTS: Final = 256
+
+# `errored` is a first attempt that failed on purpose: to the outside the payment is not there.
+CREATE: Final = """
+CREATE TABLE IF NOT EXISTS payments (
+    position INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    order_id TEXT,
+    amount INTEGER,
+    currency TEXT,
+    status TEXT NOT NULL
+        CHECK (status IN ('charged', 'declined', 'cancelled', 'pending', 'processing', 'errored')),
+    reference TEXT NOT NULL,
+    reason TEXT,
+    due_at REAL,
+    created_at REAL NOT NULL,
+    refunded_amount INTEGER NOT NULL DEFAULT 0,
+    CHECK (refunded_amount BETWEEN 0 AND CASE WHEN status = 'charged' THEN amount ELSE 0 END)
+);
+CREATE INDEX IF NOT EXISTS payments_due ON payments (due_at) WHERE status IN ('pending', 'processing');
+CREATE TABLE IF NOT EXISTS refunds (
+    key TEXT NOT NULL REFERENCES payments (key),
+    refund_key TEXT NOT NULL,
+    amount INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    reference TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    PRIMARY KEY (key, refund_key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS webhooks (
+    event_id TEXT PRIMARY KEY,
+    key TEXT NOT NULL REFERENCES payments (key),
+    body BLOB NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'delivered', 'abandoned')),
+    attempts_count INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS webhooks_due ON webhooks (next_attempt_at) WHERE state = 'waiting';
+"""
+
+
+class KeyReused(Exception):
+    """This key was used before with another amount."""
+
+
+class UnknownPayment(Exception):
+    """The provider never saw this key."""
+
+
+class FailedOnPurpose(Exception):
+    """The token asks for a first attempt that fails. Nothing is charged."""
+
+
+class BooksDamaged(Exception):
+    """The file is there and is not a book of ours, or is no longer whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event that its receiver has not taken yet. `attempts_count` counts those that failed."""
+
+    event_id: str
+    body: bytes
+    attempts_count: int
+
+
+class Books:
+    """Opens `path`, or makes it. Raises BooksDamaged."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
+        self._db.row_factory = sqlite3.Row
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            self._db.executescript(CREATE)
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            if isinstance(error, sqlite3.OperationalError):
+                raise  # locked, full, not writable: the file itself may be sound
+            raise BooksDamaged(f"{path}: {error}") from error
+
+    def close(self) -> None:
+        self._db.close()
+
+    def charge(self, key: str, request: ChargeRequest, plan: Plan, due_at: float, now: float) -> tuple[Payment, bool]:
+        """The payment of `key`, made according to `plan` if it is new, and whether it is. What is slow or comes by
+        webhook is settled at `due_at`.
+
+        Raises KeyReused, FailedOnPurpose.
+        """
+        with self._transaction():
+            row = self._row(key)
+            if row is not None and row["amount"] is not None and _amount(row) != request.amount:
+                raise KeyReused
+            if row is None:
+                status = _first_status(plan)
+                self._db.execute(
+                    "INSERT INTO payments"
+                    " (key, order_id, amount, currency, status, reference, reason, due_at, created_at)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        key,
+                        request.order_id,
+                        request.amount.amount,
+                        request.amount.currency,
+                        status,
+                        _new_id("pay"),
+                        plan.reason,
+                        due_at if status in {"pending", "processing"} else None,
+                        now,
+                    ),
+                )
+            elif row["status"] == "errored":
+                self._db.execute("UPDATE payments SET status = 'charged' WHERE key = ?", (key,))
+            payment_row = self._known_row(key)
+        if payment_row["status"] == "errored":
+            raise FailedOnPurpose
+        return _payment(payment_row), row is None
+
+    def find(self, key: str) -> Payment:
+        """Raises UnknownPayment."""
+        row = self._known_row(key)
+        if row["status"] == "errored":
+            raise UnknownPayment(key)
+        return _payment(row)
+
+    def cancel(self, key: str, now: float) -> Payment:
+        """What is not settled is cancelled, what was never seen is cancelled for good; the rest stays as it is."""
+        with self._transaction():
+            row = self._row(key)
+            if row is None:
+                self._db.execute(
+                    "INSERT INTO payments (key, status, reference, created_at) VALUES (?, 'cancelled', ?, ?)",
+                    (key, _new_id("pay"), now),
+                )
+            elif row["status"] in {"pending", "processing", "errored"}:
+                self._db.execute(
+                    "UPDATE payments SET status = 'cancelled', reason = NULL, due_at = NULL WHERE key = ?", (key,)
+                )
+                if row["status"] == "pending":
+                    self._promise_webhook(key, now)
+            return _payment(self._known_row(key))
+
+    def refund(self, key: str, request: RefundRequest, now: float) -> Refund:
+        """Raises KeyReused: the refund key, with another amount. A refusal is not remembered."""
+        with self._transaction():
+            row = self._row(key)
+            made = self._db.execute(
+                "SELECT * FROM refunds WHERE key = ? AND refund_key = ?", (key, request.refund_key)
+            ).fetchone()
+            if made is not None:
+                if _amount(made) != request.amount:
+                    raise KeyReused
+                return Refund(refund_key=request.refund_key, status="refunded", reference=made["reference"])
+            if row is None or row["status"] != "charged":
+                return Refund(refund_key=request.refund_key, status="refused", reason="not_charged")
+            if row["currency"] != request.amount.currency:
+                return Refund(refund_key=request.refund_key, status="refused", reason="currency_mismatch")
+            if row["refunded_amount"] + request.amount.amount > row["amount"]:
+                return Refund(refund_key=request.refund_key, status="refused", reason="exceeds_charge")
+            reference = _new_id("ref")
+            self._db.execute(
+                "INSERT INTO refunds (key, refund_key, amount, currency, reference, created_at)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (key, request.refund_key, request.amount.amount, request.amount.currency, reference, now),
+            )
+            self._db.execute(
+                "UPDATE payments SET refunded_amount = refunded_amount + ? WHERE key = ?", (request.amount.amount, key)
+            )
+            return Refund(refund_key=request.refund_key, status="refunded", reference=reference)
+
+    def settle_due(self, now: float) -> float | None:
+        """Give the payments that are due their outcome. Returns when the next is due, None: nothing is under way."""
+        with self._transaction():
+            due = self._db.execute(
+                "SELECT key, status, reason FROM payments WHERE status IN ('pending', 'processing') AND due_at <= ?"
+                " ORDER BY due_at LIMIT ?",
+                (now, SETTLE_BATCH_SIZE_PAYMENTS),
+            ).fetchall()
+            for row in due:
+                outcome = "charged" if row["reason"] is None else "declined"
+                self._db.execute("UPDATE payments SET status = ?, due_at = NULL WHERE key = ?", (outcome, row["key"]))
+                if row["status"] == "pending":
+                    self._promise_webhook(row["key"], now)
+            return self._earliest("SELECT min(due_at) FROM payments WHERE status IN ('pending', 'processing')")
+
+    def due_deliveries(self, now: float, limit: int) -> list[Delivery]:
+        """At most `limit` of the webhooks whose next attempt is due, the oldest first."""
+        rows = self._db.execute(
+            "SELECT event_id, body, attempts_count FROM webhooks WHERE state = 'waiting' AND next_attempt_at <= ?"
+            " ORDER BY next_attempt_at LIMIT ?",
+            (now, limit),
+        )
+        return [Delivery(row["event_id"], row["body"], row["attempts_count"]) for row in rows]
+
+    def next_delivery_at(self) -> float | None:
+        return self._earliest("SELECT min(next_attempt_at) FROM webhooks WHERE state = 'waiting'")
+
+    def delivered(self, event_id: str) -> None:
+        self._db.execute("UPDATE webhooks SET state = 'delivered' WHERE event_id = ?", (event_id,))
+
+    def not_delivered(self, event_id: str, next_attempt_at: float | None) -> None:
+        """One more attempt failed; None: it was the last."""
+        self._db.execute(
+            "UPDATE webhooks SET attempts_count = attempts_count + 1,"
+            " state = CASE WHEN :next IS NULL THEN 'abandoned' ELSE state END,"
+            " next_attempt_at = coalesce(:next, next_attempt_at) WHERE event_id = :event_id",
+            {"next": next_attempt_at, "event_id": event_id},
+        )
+
+    def page(self, after: int, limit: int) -> tuple[list[Payment], int | None]:
+        """Up to `limit` payments in the order they came, behind position `after`; and the `after` of the next page."""
+        rows = self._db.execute(
+            "SELECT * FROM payments WHERE position > ? AND status <> 'errored' ORDER BY position LIMIT ?",
+            (after, limit + 1),
+        ).fetchall()
+        shown = rows[:limit]
+        return [_payment(row) for row in shown], shown[-1]["position"] if len(rows) > limit else None
+
+    def summary(self) -> BooksSummary:
+        with self._transaction():
+            states = dict(self._db.execute("SELECT state, count(*) FROM webhooks GROUP BY state").fetchall())
+            return BooksSummary(
+                charges=self._sum("payments", "status = 'charged'"),
+                refunds=self._sum("refunds", "TRUE"),
+                declined=self._sum("payments", "status = 'declined'"),
+                cancelled=self._sum("payments", "status = 'cancelled'"),
+                under_way=self._sum("payments", "status IN ('pending', 'processing')"),
+                webhooks=WebhookCounts(
+                    states.get("waiting", 0), states.get("delivered", 0), states.get("abandoned", 0)
+                ),
+            )
+
+    def _sum(self, table: Literal["payments", "refunds"], condition: str) -> Sum:
+        rows = self._db.execute(
+            f"SELECT currency, count(*), sum(amount) FROM {table} WHERE {condition} GROUP BY currency"
+        ).fetchall()
+        # A key cancelled before it was charged has no amount and no currency.
+        return Sum(sum(row[1] for row in rows), {row[0]: row[2] for row in rows if row[0] is not None})
+
+    def _promise_webhook(self, key: str, now: float) -> None:
+        row = self._known_row(key)
+        event_id = _new_id("evt")
+        event = {
+            "event_id": event_id,
+            "type": f"payment.{row['status']}",
+            "key": key,
+            "order_id": row["order_id"],
+            "reference": row["reference"],
+            "amount": _amount(row),
+            "created_at": _rfc3339(now),
+        }
+        if row["status"] == "declined":
+            event["reason"] = row["reason"]
+        self._db.execute(
+            "INSERT INTO webhooks (event_id, key, body, next_attempt_at) VALUES (?, ?, ?, ?)",
+            (event_id, key, encode(event), now),
+        )
+
+    def _row(self, key: str) -> sqlite3.Row | None:
+        return cast("sqlite3.Row | None", self._db.execute("SELECT * FROM payments WHERE key = ?", (key,)).fetchone())
+
+    def _known_row(self, key: str) -> sqlite3.Row:
+        row = self._row(key)
+        if row is None:
+            raise UnknownPayment(key)
+        return row
+
+    def _earliest(self, query: str) -> float | None:
+        return cast("float | None", self._db.execute(query).fetchone()[0])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+def _first_status(plan: Plan) -> str:
+    match plan.way:
+        case "fails_first":
+            return "errored"
+        case "slow":
+            return "processing"
+        case "webhook":
+            return "pending"
+        case "now" | "silent":
+            return "charged" if plan.reason is None else "declined"
+
+
+def _payment(row: sqlite3.Row) -> Payment:
+    status: Any = row["status"]
+    return Payment(
+        key=row["key"],
+        status=status,
+        reference=row["reference"],
+        # While it is under way the reason is a secret of the plan.
+        reason=row["reason"] if status == "declined" else None,
+        order_id=row["order_id"],
+        amount=None if row["amount"] is None else _amount(row),
+        refunded_amount=row["refunded_amount"],
+        created_at=_rfc3339(row["created_at"]),
+    )
+
+
+def _amount(row: sqlite3.Row) -> Amount:
+    return Amount(row["amount"], row["currency"])
+
+
+def _new_id(prefix: str) -> str:
+    return f"{prefix}_{secrets.token_hex(12)}"
+
+
+def _rfc3339(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""The processes of a running shop, a module each with `main(settings)`."""

@@ -1,0 +1,64 @@
+"""Which parts the shop is made of, from its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from commandside.event_store.port import EventStore
+from commandside.event_store.postgres import PostgresEventStore
+from commandside.handlers.context import Shop
+from commandside.metrics import WriterMetrics
+from commandside.payments.http_provider import HttpPaymentProvider
+from commandside.payments.port import PaymentProvider
+from commandside.saga.starting import Terms
+from commandside.write_side import WriteSide
+from counterfoil.settings import Settings
+from counterfoil.stored_form import event_mapper
+from domain.pricing import ShippingMethod, Tariff
+
+RESUME_GRACE_SECONDS = 5
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def event_store(settings: Settings) -> PostgresEventStore:
+    if settings.database_url is None:
+        raise ValueError("there is no database: DATABASE_URL is not set and no shop is running")
+    return PostgresEventStore(settings.database_url, mapper=event_mapper(settings))
+
+
+def payment_provider(settings: Settings) -> HttpPaymentProvider:
+    return HttpPaymentProvider(settings.provider_base_url)
+
+
+def write_side(
+    settings: Settings,
+    store: EventStore,
+    provider: PaymentProvider,
+    clock: Callable[[], datetime] = now,
+    metrics: WriterMetrics | None = None,
+) -> WriteSide:
+    terms = Terms(
+        reservation_ttl=timedelta(seconds=settings.reservation_ttl_seconds),
+        resume_grace=timedelta(seconds=settings.checkout_answer_within_seconds + RESUME_GRACE_SECONDS),
+    )
+    return WriteSide(
+        store,
+        provider,
+        shop(settings),
+        terms,
+        clock,
+        answer_within_seconds=settings.checkout_answer_within_seconds,
+        metrics=metrics,
+    )
+
+
+def shop(settings: Settings) -> Shop:
+    methods = {
+        name: ShippingMethod(name, method.fee_minor, method.delivery_days)
+        for name, method in settings.shipping_methods.items()
+    }
+    return Shop(settings.currency, Tariff(methods, settings.default_shipping_method, settings.tax_basis_points))

@@ -1,0 +1,12 @@
+"""The aggregates: each decides on commands and evolves by its own events."""
+
+from domain.aggregates.base import EventSourced
+from domain.aggregates.cart import Cart
+from domain.aggregates.checkout import Checkout
+from domain.aggregates.order import Order
+from domain.aggregates.product import Product
+from domain.aggregates.receipt import Receipt
+from domain.aggregates.stock_item import StockItem
+from domain.aggregates.stock_locations import StockLocations
+
+__all__ = ["Cart", "Checkout", "EventSourced", "Order", "Product", "Receipt", "StockItem", "StockLocations"]

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from domain.aggregates.base import EventSourced, evolves
+from domain.errors import CurrencyMismatch, ProductUnavailable
+from domain.events.product import (
+    ProductActivated,
+    ProductAdded,
+    ProductDeactivated,
+    ProductRated,
+    ProductRepriced,
+    ProductRevised,
+)
+from domain.identity import product_stream
+from domain.values import Cause, Money, ProductDetails
+
+
+@dataclass(frozen=True, slots=True)
+class ProductState:
+    sku: str
+    details: ProductDetails
+    price: Money
+    active: bool
+    rating_hundredths: int | None
+    review_count: int
+
+
+class Product(EventSourced):
+    """An entry of the catalogue and its price."""
+
+    TOPIC = "product"
+    STATE = ProductState
+
+    @classmethod
+    def add(cls, sku: str, details: ProductDetails, price: Money, cause: Cause) -> Self:
+        return cls._start(ProductAdded, product_stream(sku), cause, sku=sku, details=details, price=price)
+
+    def revise(self, details: ProductDetails, cause: Cause) -> None:
+        if details != self.details:
+            self._trigger(ProductRevised, cause, sku=self.sku, details=details)
+
+    def reprice(self, price: Money, cause: Cause) -> None:
+        """A product keeps its currency: carts hold it. Raises CurrencyMismatch."""
+        if price.currency != self.price.currency:
+            raise CurrencyMismatch(self.price.currency, price.currency)
+        if price != self.price:
+            self._trigger(ProductRepriced, cause, sku=self.sku, price=price)
+
+    def activate(self, cause: Cause) -> None:
+        if not self.active:
+            self._trigger(ProductActivated, cause, sku=self.sku)
+
+    def deactivate(self, cause: Cause) -> None:
+        if self.active:
+            self._trigger(ProductDeactivated, cause, sku=self.sku)
+
+    def rate(self, rating_hundredths: int, review_count: int, cause: Cause) -> None:
+        if (rating_hundredths, review_count) != (self.rating_hundredths, self.review_count):
+            self._trigger(
+                ProductRated, cause, sku=self.sku, rating_hundredths=rating_hundredths, review_count=review_count
+            )
+
+    def ensure_sold(self) -> None:
+        """Raises ProductUnavailable when it is not for sale."""
+        if not self.active:
+            raise ProductUnavailable(self.sku)
+
+    @property
+    def stocked(self) -> bool:
+        return self.details.kind == "goods"
+
+    @evolves(ProductAdded)
+    def _added(self, event: ProductAdded) -> None:
+        self.sku = event.sku
+        self.details = event.details
+        self.price = event.price
+        self.active = True
+        self.rating_hundredths: int | None = None
+        self.review_count = 0
+
+    @evolves(ProductRevised)
+    def _revised(self, event: ProductRevised) -> None:
+        self.details = event.details
+
+    @evolves(ProductRepriced)
+    def _repriced(self, event: ProductRepriced) -> None:
+        self.price = event.price
+
+    @evolves(ProductActivated)
+    def _activated(self, event: ProductActivated) -> None:
+        self.active = True
+
+    @evolves(ProductDeactivated)
+    def _deactivated(self, event: ProductDeactivated) -> None:
+        self.active = False
+
+    @evolves(ProductRated)
+    def _rated(self, event: ProductRated) -> None:
+        self.rating_hundredths = event.rating_hundredths
+        self.review_count = event.review_count

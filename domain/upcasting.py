@@ -1,0 +1,16 @@
+"""How old events are carried forward when they are read. What was stored is never changed.
+
+An entry says: a stored event under the old topic reads as one under the next topic, with the state that the function
+makes of the old state (plain JSON values). Entries chain: v1 -> v2 -> v3. The class of an old topic is deleted once it
+has an entry here; its golden files in tests/history/ stay and prove that it still loads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+State = dict[str, Any]
+Upcasters = Mapping[str, tuple[str, Callable[[State], State]]]
+
+UPCASTERS: Upcasters = {}

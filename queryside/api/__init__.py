@@ -1,0 +1,70 @@
+"""The query API. Who calls, and how errors look, is the business of the process that serves it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from queryside.api import cart, inventory, orders, products, search
+from queryside.api.freshness import Freshness
+from queryside.product_pages import ProductPages
+from queryside.search.engine import SearchEngine
+from queryside.views import Views
+
+WAIT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """What the answers are read from."""
+
+    views: Views
+    search: SearchEngine
+
+
+def create_app(
+    readers: AbstractAsyncContextManager[Readers], *, currency: str = "GBP", wait_seconds: float = WAIT_SECONDS
+) -> FastAPI:
+    """The application; it opens `readers` when it starts and closes them when it ends.
+
+    `wait_seconds` is how long a query waits for its Min-Position or Min-Version, `currency` that of an empty cart.
+    Handlers read `request.state.caller` (Caller) and raise QueryError: the process that serves this sees to both.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with readers as opened:
+            app.state.views = opened.views
+            app.state.search = opened.search
+            async with (
+                aclosing(ProductPages(opened.views)) as app.state.product_pages,
+                aclosing(
+                    Freshness(opened.views, {"search": opened.search.position}, timeout_seconds=wait_seconds)
+                ) as app.state.freshness,
+            ):
+                yield
+
+    app = FastAPI(title="Counterfoil queries", version="1", lifespan=lifespan)
+    app.state.currency = currency
+    app.add_route(products.PATH, products.get_product, methods=["GET"], include_in_schema=False)
+    for router in (cart.router, orders.router, inventory.router, search.router):
+        app.include_router(router)
+    _document(app, [products.DOCUMENTED])
+    return app
+
+
+def _document(app: FastAPI, plain_routes: list[APIRoute]) -> None:
+    """Puts routes on the OpenAPI page that FastAPI does not serve itself."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = get_openapi(title=app.title, version=app.version, routes=[*plain_routes, *app.routes])
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

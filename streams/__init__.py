@@ -1,0 +1,1 @@
+"""What follows the log: in one process, straight from the event store."""

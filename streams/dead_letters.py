@@ -1,0 +1,69 @@
+"""Events that could not be applied: put aside with the reason, never dropped in silence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+from uuid import UUID
+
+import msgspec
+from redis.asyncio import Redis
+
+from projections.keys import Keys
+
+LETTERS_LIMIT_COUNT = 1_000
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """Which event, where it stands in the log, and what was raised."""
+
+    position: int
+    stream_id: UUID
+    version: int
+    topic: str
+    reason: str
+
+
+class DeadLetters(Protocol):
+    """The letters of each projection, and the streams that it leaves alone because of them."""
+
+    async def put(self, projection: str, letter: DeadLetter) -> None:
+        """Keeps the letter (of very many, the latest) and sets its stream aside."""
+
+    async def letters(self, projection: str) -> list[DeadLetter]:
+        """Newest first."""
+        ...
+
+    async def streams_set_aside(self, projection: str) -> dict[UUID, int]:
+        """Each with the position of the event that stopped it."""
+        ...
+
+    async def take_back(self, projection: str, stream_id: UUID) -> None:
+        """The stream could be applied after all."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisDeadLetters:
+    """Beside the views: whoever loses those replays everything, and meets the same events again."""
+
+    redis: Redis
+    keys: Keys = field(default_factory=Keys)
+
+    async def put(self, projection: str, letter: DeadLetter) -> None:
+        list_key = self.keys.dead_letters(projection)
+        async with self.redis.pipeline(transaction=True) as pipeline:
+            pipeline.lpush(list_key, msgspec.json.encode(letter))
+            pipeline.ltrim(list_key, 0, LETTERS_LIMIT_COUNT - 1)
+            pipeline.hset(self.keys.set_aside(projection), str(letter.stream_id), str(letter.position))
+            await pipeline.execute()
+
+    async def letters(self, projection: str) -> list[DeadLetter]:
+        stored = await self.redis.lrange(self.keys.dead_letters(projection), 0, LETTERS_LIMIT_COUNT - 1)
+        return [msgspec.json.decode(letter, type=DeadLetter) for letter in stored]
+
+    async def streams_set_aside(self, projection: str) -> dict[UUID, int]:
+        stored = cast(dict[bytes, bytes], await self.redis.hgetall(self.keys.set_aside(projection)))
+        return {UUID(stream_id.decode()): int(position) for stream_id, position in stored.items()}
+
+    async def take_back(self, projection: str, stream_id: UUID) -> None:
+        await self.redis.hdel(self.keys.set_aside(projection), str(stream_id))

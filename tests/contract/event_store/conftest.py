@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from commandside.event_store import EventStore
+from commandside.event_store.memory import MemoryEventStore
+from commandside.event_store.postgres import PostgresEventStore
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def stores(request: pytest.FixtureRequest) -> Iterator[tuple[EventStore, EventStore]]:
+    """One log, as two processes have it. In memory there is only the one store."""
+    if request.param == "memory":
+        alone = MemoryEventStore()
+        yield alone, alone
+        return
+    url = request.getfixturevalue("database_url")
+    first, second = PostgresEventStore(url), PostgresEventStore(url)
+    yield first, second
+    first.close()
+    second.close()

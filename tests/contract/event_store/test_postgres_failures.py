@@ -1,0 +1,203 @@
+"""Postgres away, hanging, or silent after the commit: what is stored is what is told, and nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from eventsourcing.persistence import OperationalError
+
+from commandside.event_store import StoreUnavailable, VersionConflict
+from commandside.event_store.postgres import PostgresEventStore
+from domain.aggregates import StockItem
+from domain.events import AnyEvent
+from domain.identity import checkout_stream, stock_stream
+from tests.contract.event_store.flaky_proxy import FlakyProxy
+from tests.strategies import START, cause
+
+LAMP = stock_stream("lamp", "north")
+ORDER = checkout_stream(LAMP)
+LATER = START + timedelta(hours=1)
+ANSWER_TIMEOUT_SECONDS = 2.0
+# An append may try three times, each with a wait for a connection; and the machine may be busy.
+BOUND_SECONDS = 10.0
+
+
+@pytest.fixture
+async def proxy(database_url: str) -> AsyncIterator[FlakyProxy]:
+    async with FlakyProxy(database_url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def store(proxy: FlakyProxy) -> AsyncIterator[PostgresEventStore]:
+    """Behind the proxy, impatient."""
+    store = PostgresEventStore(
+        proxy.url,
+        pool_size_connections=1,
+        pool_overflow_connections=2,
+        connect_timeout_seconds=0.5,
+        attempt_pause_seconds=0.02,
+        answer_timeout_seconds=ANSWER_TIMEOUT_SECONDS,
+    )
+    yield store
+    # Its threads may still talk to the proxy, which lives in this loop.
+    await asyncio.wait_for(asyncio.to_thread(store.close), BOUND_SECONDS)
+
+
+@pytest.fixture
+def other(database_url: str) -> Iterator[PostgresEventStore]:
+    """Another process's, that sees Postgres as it is."""
+    store = PostgresEventStore(database_url)
+    yield store
+    store.close()
+
+
+def lamps(*quantities: int, actor: str = "customer:ada") -> list[AnyEvent]:
+    item = StockItem.open("lamp", "north", cause(actor=actor))
+    for quantity in quantities:
+        item.receive(quantity, cause(actor=actor))
+    return item.collect_events()
+
+
+async def test_an_append_whose_answer_was_lost_is_known_to_be_ours(
+    proxy: FlakyProxy, store: PostgresEventStore, other: PostgresEventStore
+) -> None:
+    await store.append(lamps(), {ORDER: LATER})  # and the statement is prepared: its next answer is that to the commit
+    proxy.lose_answers(1)
+
+    positions = await store.append(lamps(5, 3)[1:], {ORDER: START})
+
+    history = await other.history(LAMP)
+    assert [recorded.event for recorded in history] == lamps(5, 3)
+    assert list(positions) == [recorded.position for recorded in history[1:]]
+    assert await other.due_work(START, 10) == [ORDER]
+
+
+async def test_an_attempt_that_failed_after_its_commit_is_not_made_again(
+    monkeypatch: pytest.MonkeyPatch, store: PostgresEventStore, other: PostgresEventStore
+) -> None:
+    insert = store._recorder.insert_events
+    attempts: list[Sequence[int]] = []
+
+    def silent_at_first(*args: Any, **kwargs: Any) -> Sequence[int]:
+        attempts.append([])
+        attempts[-1] = insert(*args, **kwargs)
+        if len(attempts) == 1:
+            raise OperationalError("the connection broke after the commit")
+        return attempts[-1]
+
+    monkeypatch.setattr(store._recorder, "insert_events", silent_at_first)
+    positions = await store.append(lamps(5), {})
+
+    assert len(attempts) == 2
+    assert positions == attempts[0]
+    assert [recorded.position for recorded in await other.history(LAMP)] == attempts[0]
+
+
+async def test_an_append_without_any_answer_may_be_there_and_is_there_once(
+    proxy: FlakyProxy, store: PostgresEventStore, other: PostgresEventStore
+) -> None:
+    await store.append(lamps(), {})
+    proxy.lose_answers(20)
+
+    with pytest.raises(StoreUnavailable):
+        await store.append(lamps(5)[1:], {})
+
+    proxy.lose_answers(0)
+    assert [recorded.event for recorded in await other.history(LAMP)] == lamps(5)
+
+
+async def test_a_version_that_another_took_while_ours_was_lost_is_a_conflict(
+    monkeypatch: pytest.MonkeyPatch, store: PostgresEventStore, other: PostgresEventStore
+) -> None:
+    await store.append(lamps(), {})
+    insert, loop = store._recorder.insert_events, asyncio.get_running_loop()
+    attempts: list[int] = []
+
+    def broken_at_first(*args: object, **kwargs: object) -> object:
+        attempts.append(1)
+        if len(attempts) == 1:
+            theirs = other.append(lamps(7, actor="operator:bo")[1:], {})
+            asyncio.run_coroutine_threadsafe(theirs, loop).result(BOUND_SECONDS)
+            raise OperationalError("the connection broke before anything was done")
+        return insert(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store._recorder, "insert_events", broken_at_first)
+    with pytest.raises(VersionConflict):
+        await store.append(lamps(5)[1:], {})
+    assert [recorded.event for recorded in await other.history(LAMP)][1:] == lamps(7, actor="operator:bo")[1:]
+
+
+async def test_connections_that_the_server_ended_are_replaced(database_url: str, store: PostgresEventStore) -> None:
+    await store.append(lamps(), {})
+    end_all_connections(database_url)
+    assert len(await store.append(lamps(5)[1:], {})) == 1
+    assert [recorded.event for recorded in await store.history(LAMP)] == lamps(5)
+
+
+async def test_a_server_that_is_gone_is_said_to_be_within_a_bound(proxy: FlakyProxy, store: PostgresEventStore) -> None:
+    await store.append(lamps(), {})
+    await proxy.go_away()
+    began = time.monotonic()
+
+    for call in (store.append(lamps(5)[1:], {}), store.load({LAMP: 0}), store.last_position(), store.ping()):
+        with pytest.raises(StoreUnavailable):
+            await call
+    assert time.monotonic() - began < BOUND_SECONDS
+
+    await proxy.come_back()
+    assert len(await again(store, lamps(5)[1:])) == 1
+
+
+async def test_a_server_that_hangs_is_said_to_be_within_a_bound(proxy: FlakyProxy, store: PostgresEventStore) -> None:
+    await store.append(lamps(), {})
+    proxy.freeze()
+    began = time.monotonic()
+
+    with pytest.raises(StoreUnavailable):
+        await store.append(lamps(5)[1:], {})
+    assert time.monotonic() - began < BOUND_SECONDS
+
+    # What was on its way may arrive now, or never; either way it is there at most once, and all goes on.
+    proxy.thaw()
+    next_version = len(await eventually_history(store)) + 1
+    assert next_version in (2, 3)
+
+
+async def test_a_server_that_was_never_there(store: PostgresEventStore, proxy: FlakyProxy) -> None:
+    await proxy.go_away()
+    with pytest.raises(StoreUnavailable):
+        await store.last_position()
+
+
+def end_all_connections(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+async def again(store: PostgresEventStore, events: list[AnyEvent]) -> list[int]:
+    """Until the pool has a connection again."""
+    until = time.monotonic() + BOUND_SECONDS
+    while True:
+        try:
+            return list(await store.append(events, {}))
+        except StoreUnavailable:
+            assert time.monotonic() < until
+
+
+async def eventually_history(store: PostgresEventStore) -> list[object]:
+    until = time.monotonic() + BOUND_SECONDS
+    while True:
+        try:
+            return list(await store.history(LAMP))
+        except StoreUnavailable:
+            assert time.monotonic() < until

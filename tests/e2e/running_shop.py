@@ -1,0 +1,123 @@
+"""The whole product, started as its users start it: `counterfoil up` on free ports and a data folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import jwt
+
+from counterfoil.embedded.ports import free_port
+
+JWT_SECRET: Final = "the end-to-end tests' own secret, long enough for HS256"
+START_TIMEOUT_SECONDS: Final = 60
+STOP_TIMEOUT_SECONDS: Final = 15
+
+
+@dataclass
+class RunningShop:
+    var: Path
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes] | None = None
+    log: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = self.var.parent / f"{self.var.name}.log"
+
+    @property
+    def command_url(self) -> str:
+        return f"http://127.0.0.1:{self.environment['COUNTERFOIL_COMMAND_PORT']}"
+
+    @property
+    def query_url(self) -> str:
+        return f"http://127.0.0.1:{self.environment['COUNTERFOIL_QUERY_PORT']}"
+
+    @property
+    def provider_url(self) -> str:
+        return f"http://127.0.0.1:{self.environment['COUNTERFOIL_PROVIDER_PORT']}"
+
+    def start(self, *arguments: str) -> float:
+        """Returns the seconds until both APIs were ready."""
+        began = time.monotonic()
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "counterfoil", "up", *arguments], env=self.environment, stdout=log, stderr=log
+            )
+        self.wait_until_ready()
+        return time.monotonic() - began
+
+    def wait_until_ready(self) -> None:
+        until = time.monotonic() + START_TIMEOUT_SECONDS
+        while not all(self._ready(url) for url in (self.command_url, self.query_url, self.provider_url)):
+            assert self.process is not None and self.process.poll() is None, self.said()
+            assert time.monotonic() < until, f"not ready in {START_TIMEOUT_SECONDS} s:\n{self.said()}"
+            time.sleep(0.05)
+
+    def stop(self, signal_number: int = signal.SIGTERM) -> tuple[int, float]:
+        """Exit code, and the seconds it took."""
+        assert self.process is not None
+        began = time.monotonic()
+        self.process.send_signal(signal_number)
+        return self.process.wait(STOP_TIMEOUT_SECONDS), time.monotonic() - began
+
+    def kill_everything(self) -> None:
+        """SIGKILL, and what the supervisor's death takes with it."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(STOP_TIMEOUT_SECONDS)
+
+    def pids(self) -> dict[str, int]:
+        """By part, as `runtime.json` in the data folder says."""
+        running = json.loads((self.var / "runtime.json").read_text())
+        found: dict[str, int] = running["pids"]
+        return found
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")[-5_000:] if self.log.exists() else ""
+
+    def token(self, sub: str, *roles: str) -> dict[str, str]:
+        """The header of somebody signed in."""
+        token = jwt.encode({"sub": sub, "roles": list(roles)}, JWT_SECRET, algorithm="HS256")
+        return {"Authorization": f"Bearer {token}"}
+
+    def books(self) -> dict[str, Any]:
+        """What the payment provider has in its own books."""
+        answer = httpx.get(f"{self.provider_url}/v1/books", trust_env=False, timeout=10)
+        books: dict[str, Any] = answer.raise_for_status().json()
+        return books
+
+    @staticmethod
+    def _ready(url: str) -> bool:
+        try:
+            return httpx.get(f"{url}/readyz", trust_env=False, timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+@contextmanager
+def a_shop(folder: Path, **settings: str) -> Iterator[RunningShop]:
+    """Not started yet; whatever it started is gone afterwards."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERFOIL_")}
+    for name in ("DATABASE_URL", "REDIS_URL"):
+        environment.pop(name, None)
+    for part in ("COMMAND", "QUERY", "PROVIDER", "PROJECTOR"):
+        environment[f"COUNTERFOIL_{part}_PORT"] = str(free_port())
+    environment |= {"COUNTERFOIL_VAR": str(folder / "var"), "COUNTERFOIL_JWT_SECRET": JWT_SECRET, **settings}
+    shop = RunningShop(folder / "var", environment)
+    try:
+        yield shop
+    finally:
+        if shop.process is not None and shop.process.poll() is None:
+            shop.stop()
+        shutil.rmtree(folder / "var", ignore_errors=True)

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from commandside.event_store.postgres import PostgresEventStore
+from counterfoil.http import problems
+from counterfoil.processes.query_api import TRANSLATIONS
+from projections.valkey import open_redis
+from queryside.api import Readers, create_app
+from queryside.search.engine import SearchEngine
+from queryside.views import Views
+from tests.integration.readside.shop import MemoryShop
+
+WAIT_SECONDS = 0.3
+
+
+@pytest.fixture
+async def redis_client(redis_url: str) -> AsyncIterator[Redis]:
+    async with open_redis(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def shop(redis_client: Redis) -> MemoryShop:
+    return MemoryShop(redis_client)
+
+
+@pytest.fixture
+def event_store(database_url: str) -> Iterator[PostgresEventStore]:
+    store = PostgresEventStore(database_url)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+async def api(redis_client: Redis) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(redis_client) as client:
+        yield client
+
+
+@asynccontextmanager
+async def serving(redis_client: Redis) -> AsyncIterator[httpx.AsyncClient]:
+    """The query API; headers say who calls: `x-owner`, `x-roles`."""
+
+    @asynccontextmanager
+    async def readers() -> AsyncIterator[Readers]:
+        yield Readers(Views(redis_client), cast(SearchEngine, NoSearch()))
+
+    app = create_app(readers(), wait_seconds=WAIT_SECONDS)
+    problems.install(app, TRANSLATIONS)
+    app.add_middleware(CallerFromHeaders)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://query", timeout=10) as client,
+    ):
+        yield client
+
+
+class NoSearch:
+    """These tests do not search."""
+
+    async def position(self) -> int:
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class CallerFromHeaders:
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers: dict[bytes, bytes] = dict(scope.get("headers", []))
+        owner = headers.get(b"x-owner", b"").decode() or None
+        roles = frozenset(headers.get(b"x-roles", b"").decode().split())
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["caller"] = SimpleNamespace(owner=owner, roles=roles)
+        await self.app(scope, receive, send)

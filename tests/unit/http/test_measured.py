@@ -1,0 +1,127 @@
+"""Requests are counted under the route they came to, and never under what a client made up."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import cast
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.routing import Route
+
+from counterfoil.http.dress import dress
+from counterfoil.processes.query_api import TRANSLATIONS
+from counterfoil.settings import Settings
+from queryside.api import Readers, create_app
+from queryside.errors import StoreUnavailable
+from queryside.search.engine import SearchEngine
+from queryside.views import Views
+from tests.unit.command_api.conftest import Clock
+from tests.unit.command_api.shop import CommandShop
+
+Counted = Counter[tuple[str, str]]
+
+
+class Away:
+    """Stands for what is read from: whatever it is asked, it does not answer."""
+
+    def __getattr__(self, name: str) -> object:
+        async def ask(*_: object, **__: object) -> object:
+            raise StoreUnavailable(f"{name} is not answered.")
+
+        return ask
+
+
+@pytest.fixture
+async def query_api(tmp_path: Path) -> AsyncIterator[FastAPI]:
+    @asynccontextmanager
+    async def readers() -> AsyncIterator[Readers]:
+        yield Readers(cast(Views, Away()), cast(SearchEngine, Away()))
+
+    settings = Settings(var=tmp_path)
+    app = dress(create_app(readers()), settings, TRANSLATIONS, {}, {}, CollectorRegistry())
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def command_api(tmp_path: Path) -> AsyncIterator[FastAPI]:
+    async with CommandShop(tmp_path, Clock()).running() as shop:
+        yield shop.app
+
+
+@pytest.fixture(params=["command_api", "query_api"])
+def app(request: pytest.FixtureRequest) -> FastAPI:
+    found: FastAPI = request.getfixturevalue(request.param)
+    return found
+
+
+@asynccontextmanager
+async def browser(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop", timeout=10) as client:
+        yield client
+
+
+async def counted(client: httpx.AsyncClient) -> Counted:
+    """How many requests there were, by method and route."""
+    found: Counted = Counter()
+    for family in text_string_to_metric_families((await client.get("/metrics")).text):
+        for sample in family.samples:
+            if sample.name == "counterfoil_http_requests_total":
+                found[sample.labels["method"], sample.labels["route"]] += int(sample.value)
+    return found
+
+
+def operations(app: FastAPI) -> Sequence[tuple[str, str]]:
+    """Method and path of every route: those on the OpenAPI page, and the plain ones, such as that page itself."""
+    documented = [(method.upper(), path) for path, item in app.openapi()["paths"].items() for method in item]
+    plain = [(method, r.path_format) for r in app.routes if isinstance(r, Route) for method in sorted(r.methods or ())]
+    return list(dict.fromkeys([*documented, *plain]))
+
+
+async def test_every_route_is_counted_under_its_own_path(app: FastAPI) -> None:
+    routes = operations(app)
+    assert len(routes) > 10
+    async with browser(app) as client:
+        for method, path in routes:
+            before = await counted(client)
+            answer = await client.request(method, re.sub(r"\{[^}]*\}", "x", path))
+            after = await counted(client)
+            after["GET", "/metrics"] -= 1  # the look before
+            assert after - before == Counter({(method, path): 1}), (method, path, answer.status_code)
+
+
+async def test_the_product_page_is_one_route_whatever_the_product(query_api: FastAPI) -> None:
+    async with browser(query_api) as client:
+        for number in range(5):
+            assert (await client.get(f"/v1/products/p{number}")).status_code == 503
+        assert (await counted(client))["GET", "/v1/products/{product_id}"] == 5
+
+
+async def test_what_a_client_makes_up_is_no_label(app: FastAPI) -> None:
+    async with browser(app) as client:
+        await counted(client)
+        before = await counted(client)
+        for number in range(20):
+            await client.get(f"/nothing/{number}")
+            await client.request(f"MAKEUP{number}", f"/nothing/{number}")
+        after = await counted(client)
+    new = after - before
+    assert new == Counter({("GET", "unmatched"): 20, ("other", "unmatched"): 20, ("GET", "/metrics"): 1})
+
+
+async def test_a_method_that_a_route_does_not_have_is_still_counted_there(query_api: FastAPI) -> None:
+    async with browser(query_api) as client:
+        assert (await client.delete("/v1/products/x")).status_code == 405
+        assert (await client.delete("/v1/cart")).status_code == 405
+        found = await counted(client)
+    assert found["DELETE", "/v1/products/{product_id}"] == 1
+    assert found["DELETE", "/v1/cart"] == 1

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from commandside.payments import settle as settle_module
+from commandside.payments.port import (
+    Cancelled,
+    Charged,
+    Declined,
+    PaymentKeyReused,
+    PaymentOutcome,
+    Pending,
+    Processing,
+    ProviderMisbehaved,
+    ProviderTimeout,
+    ProviderUnreachable,
+    RefundOutcome,
+)
+from commandside.payments.settle import LONGEST_PAUSE_SECONDS, Settled, StillUnknown, settle
+from domain.values import Money
+from tests.fakes.payments import FakePaymentProvider
+
+AMOUNT = Money(1999, "GBP")
+ATTEMPT_SECONDS = 3.0
+WITHIN_SECONDS = 10.0
+
+Answer = PaymentOutcome | Exception | None
+
+
+class VirtualTime:
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.pauses: list[float] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+class ScriptedProvider:
+    """Gives the answers of a script, the last one for ever; every call takes `call_seconds`."""
+
+    def __init__(self, time: VirtualTime, *answers: Answer, call_seconds: float = 0.0) -> None:
+        self.calls: list[str] = []
+        self._time = time
+        self._answers = list(answers)
+        self._call_seconds = call_seconds
+
+    async def charge(self, key: str, amount: Money, token: str, order_id: str) -> PaymentOutcome:
+        assert (key, amount, token, order_id) == ("key", AMOUNT, "tok", "order")
+        answer = self._next("charge")
+        assert answer is not None, "a script for charge has no None"
+        return answer
+
+    async def find(self, key: str) -> PaymentOutcome | None:
+        assert key == "key"
+        return self._next("find")
+
+    async def cancel(self, key: str) -> PaymentOutcome:
+        raise AssertionError("settling cancels nothing")
+
+    async def refund(self, key: str, refund_key: str, amount: Money) -> RefundOutcome:
+        raise AssertionError("settling refunds nothing")
+
+    def _next(self, method: str) -> PaymentOutcome | None:
+        self.calls.append(method)
+        self._time.now += self._call_seconds
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+async def settled(time: VirtualTime, provider: ScriptedProvider) -> Settled:
+    deadline = time.now + WITHIN_SECONDS
+    return await settle(
+        provider, "key", AMOUNT, "tok", "order", deadline, clock=time.clock, sleep=time.sleep, jitter=lambda: 0.5
+    )
+
+
+@pytest.fixture
+def time() -> VirtualTime:
+    return VirtualTime()
+
+
+@pytest.mark.parametrize("outcome", [Charged("r"), Declined("no"), Cancelled("r"), Pending("r")])
+async def test_an_answer_at_once_is_the_outcome(time: VirtualTime, outcome: Settled) -> None:
+    assert not isinstance(outcome, StillUnknown)
+    provider = ScriptedProvider(time, outcome)
+
+    assert await settled(time, provider) == outcome
+    assert provider.calls == ["charge"]
+    assert time.pauses == []
+
+
+@pytest.mark.parametrize("failure", [ProviderTimeout(), ProviderUnreachable(), ProviderMisbehaved(), TimeoutError()])
+async def test_after_a_failure_it_looks_before_it_charges_again(time: VirtualTime, failure: Exception) -> None:
+    provider = ScriptedProvider(time, failure, Charged("r"))
+
+    assert await settled(time, provider) == Charged("r")
+    assert provider.calls == ["charge", "find"]
+    assert len(time.pauses) == 1
+
+
+async def test_it_charges_again_when_nothing_is_found(time: VirtualTime) -> None:
+    provider = ScriptedProvider(time, ProviderUnreachable(), None, Charged("r"))
+
+    assert await settled(time, provider) == Charged("r")
+    assert provider.calls == ["charge", "find", "charge"]
+
+
+async def test_it_goes_on_looking_while_looking_fails(time: VirtualTime) -> None:
+    provider = ScriptedProvider(time, ProviderTimeout(), ProviderUnreachable(), ProviderTimeout(), Declined("no"))
+
+    assert await settled(time, provider) == Declined("no")
+    assert provider.calls == ["charge", "find", "find", "find"]
+
+
+async def test_it_polls_while_the_provider_works_on_it(time: VirtualTime) -> None:
+    provider = ScriptedProvider(time, Processing("r"), Processing("r"), Processing("r"), Charged("r"))
+
+    assert await settled(time, provider) == Charged("r")
+    assert provider.calls == ["charge", "find", "find", "find"]
+    assert time.pauses == sorted(time.pauses)
+
+
+async def test_at_the_deadline_the_outcome_is_unknown_and_the_reason_says_why(time: VirtualTime) -> None:
+    began = time.now
+
+    outcome = await settled(time, ScriptedProvider(time, ProviderUnreachable("connection refused")))
+
+    assert outcome == StillUnknown("ProviderUnreachable: connection refused")
+    assert time.now == pytest.approx(began + WITHIN_SECONDS)
+    assert max(time.pauses) <= LONGEST_PAUSE_SECONDS
+
+
+async def test_after_the_deadline_nothing_is_asked(time: VirtualTime) -> None:
+    provider = ScriptedProvider(time, Charged("r"))
+
+    outcome = await settle(provider, "key", AMOUNT, "tok", "order", time.now, clock=time.clock, sleep=time.sleep)
+
+    assert isinstance(outcome, StillUnknown)
+    assert provider.calls == []
+
+
+async def test_another_amount_under_the_key_is_the_callers_fault(time: VirtualTime) -> None:
+    with pytest.raises(PaymentKeyReused):
+        await settled(time, ScriptedProvider(time, PaymentKeyReused(), Charged("r")))
+
+
+async def test_a_call_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch, time: VirtualTime) -> None:
+    monkeypatch.setattr(settle_module, "ATTEMPT_TIMEOUT_SECONDS", 0.01)
+
+    class Silent(ScriptedProvider):
+        async def charge(self, key: str, amount: Money, token: str, order_id: str) -> PaymentOutcome:
+            self.calls.append("charge")
+            await asyncio.Event().wait()
+            raise AssertionError("unreachable")
+
+    provider = Silent(time, Charged("r"))
+    async with asyncio.timeout(5):
+        assert await settled(time, provider) == Charged("r")
+    assert provider.calls == ["charge", "find"]
+
+
+async def test_being_cancelled_is_not_taken_for_a_failure(time: VirtualTime) -> None:
+    class Silent(ScriptedProvider):
+        async def charge(self, key: str, amount: Money, token: str, order_id: str) -> PaymentOutcome:
+            await asyncio.Event().wait()
+            raise AssertionError("unreachable")
+
+    task = asyncio.create_task(settled(time, Silent(time, Charged("r"))))
+    await asyncio.sleep(0)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+answers = st.sampled_from(
+    [ProviderTimeout(), ProviderUnreachable(), ProviderMisbehaved(), Processing("r"), Charged("r"), Pending("r")]
+)
+
+
+@given(script=st.lists(answers, min_size=1, max_size=60), call_seconds=st.floats(0, ATTEMPT_SECONDS))
+def test_whatever_the_answers_it_ends_in_time_and_never_charges_without_looking(
+    script: list[Answer], call_seconds: float
+) -> None:
+    time = VirtualTime()
+    provider = ScriptedProvider(time, *script, call_seconds=call_seconds)
+    began = time.now
+
+    outcome = asyncio.run(settled(time, provider))
+
+    assert time.now <= began + WITHIN_SECONDS + ATTEMPT_SECONDS
+    assert provider.calls == ["charge"] + ["find"] * (len(provider.calls) - 1)
+    answered = [answer for answer in script if isinstance(answer, Charged | Pending)]
+    assert isinstance(outcome, StillUnknown) or outcome == answered[0]
+    assert not any(pause > LONGEST_PAUSE_SECONDS for pause in time.pauses)
+
+
+tokens = st.one_of(
+    st.sampled_from(["tok_ok", "tok_timeout", "tok_error_then_ok", "tok_declined", "tok_webhook"]),
+    st.integers(0, 20_000).map(lambda milliseconds: f"tok_slow_{milliseconds}"),
+)
+
+
+@given(token=tokens, outages=st.lists(st.booleans(), max_size=12))
+def test_every_token_settles_at_most_one_charge_through_outages(token: str, outages: list[bool]) -> None:
+    async def run() -> None:
+        time = VirtualTime()
+        provider = FakePaymentProvider(timeout_seconds=ATTEMPT_SECONDS, clock=time.clock, sleep=time.sleep)
+        pending = list(outages)
+
+        async def sleep(seconds: float) -> None:
+            provider.unreachable = pending.pop() if pending else False
+            await time.sleep(seconds)
+
+        outcome = await settle(
+            provider, "key", AMOUNT, token, "order", time.now + 40, clock=time.clock, sleep=sleep, jitter=lambda: 0
+        )
+
+        provider.unreachable = False
+        if token == "tok_declined":
+            assert outcome == Declined("card_declined")
+        elif token == "tok_webhook":
+            assert isinstance(outcome, Pending | Charged)
+        else:
+            assert isinstance(outcome, Charged)
+        assert sum(amount.amount for amount in provider.charged().values()) in {0, AMOUNT.amount}
+        assert bool(provider.charged()) == isinstance(outcome, Charged)
+
+    asyncio.run(run())

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from queryside.search.cursor import MAX_CURSOR_LENGTH, Cursor, InvalidCursor, read_cursor, write_cursor
+from queryside.search.query import SearchQuery
+
+QUERY = SearchQuery(text="lamp", brands=("A", "B"), min_rating=Decimal("4.50"))
+
+
+@given(
+    st.integers(-(2**63), 2**63 - 1),
+    st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=100),
+    st.none() | st.just("lamps"),
+)
+def test_is_read_as_it_was_written(key: int, sku: str, corrected: str | None) -> None:
+    text = write_cursor(QUERY, key, sku, corrected)
+    cursor = read_cursor(replace(QUERY, cursor=text))
+    assert cursor is not None
+    assert (cursor.key, cursor.sku, cursor.corrected_text) == (key, sku, corrected)
+    assert len(text) <= MAX_CURSOR_LENGTH
+
+
+def test_there_is_none_on_the_first_page() -> None:
+    assert read_cursor(QUERY) is None
+
+
+def test_what_means_the_same_is_the_same_search() -> None:
+    cursor = write_cursor(QUERY, 1, "a", None)
+    same = replace(QUERY, brands=("B", "A", "A"), min_rating=Decimal("4.5"), limit=7, cursor=cursor)
+    assert isinstance(read_cursor(same), Cursor)
+
+
+@given(st.text() | st.binary().map(lambda raw: urlsafe_b64encode(raw).decode()))
+def test_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(InvalidCursor):
+        read_cursor(replace(QUERY, cursor=text))
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        '["{d}",9223372036854775808,"a",null]',
+        '["{d}",1.5,"a",null]',
+        '["{d}",1,"a\\u0000",null]',
+        '["{d}",1,"a","x\\u0000"]',
+        '["{d}",1,"\\ud800",null]',
+        '["{d}",1,"a","' + "x" * 401 + '"]',
+        '["{d}",1,"a",null,1]',
+        '["{d}",1]',
+        '["",1,"a",null]',
+    ],
+)
+def test_what_is_forged_is_refused(forged: str) -> None:
+    valid = read_cursor(replace(QUERY, cursor=write_cursor(QUERY, 1, "a", None)))
+    assert valid is not None
+    raw = forged.replace("{d}", valid.query_digest).encode()
+    with pytest.raises(InvalidCursor):
+        read_cursor(replace(QUERY, cursor=urlsafe_b64encode(raw).decode()))

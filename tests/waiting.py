@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 15.0
+
+
+async def eventually(ask: Callable[[], Awaitable[T]], accept: Callable[[T], bool]) -> T:
+    """The first answer of `ask` that `accept` takes; fails with the last one when none comes in time."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not accept(answer := await ask()):
+        assert time.monotonic() < until, f"still {answer!r} after {PATIENCE_SECONDS} s"
+        await asyncio.sleep(0.02)
+    return answer
