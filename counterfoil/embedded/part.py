@@ -79,6 +79,8 @@ class KeptPart:
         self._watch_seconds = watch_seconds
         self._was_ready = False
         self._stopping = asyncio.Event()
+        self._starting = asyncio.Lock()
+        self._stop_gave_up = False
         self._process: asyncio.subprocess.Process | None = None
         self._launch: Launch | None = None
         self._last_words = LastWords()
@@ -119,12 +121,19 @@ class KeptPart:
     async def stop(self, within_seconds: float) -> None:
         """End it: its stop signal, and at the bound SIGKILL for it and what it started. It is not started again."""
         self._stopping.set()
-        process, launch = self._process, self._launch
+        deadline = asyncio.get_running_loop().time() + within_seconds
+        try:
+            async with asyncio.timeout_at(deadline), self._starting:
+                process, launch = self._process, self._launch
+        except TimeoutError:
+            self._stop_gave_up = True  # it is killed as soon as there is a process to kill
+            return
         if process is None or launch is None:
             return
         _send(process.pid, launch.stop_signal)
         try:
-            await asyncio.wait_for(process.wait(), timeout=within_seconds)
+            async with asyncio.timeout_at(deadline):
+                await process.wait()
         except TimeoutError:
             self._journal.say("warning", self.part.name, f"did not stop within {within_seconds:.0f} s: killed")
             _send_group(process.pid, signal.SIGKILL)
@@ -134,14 +143,15 @@ class KeptPart:
         """Start it and wait for its end; returns in words how it ended."""
         self._last_words = LastWords()
         self._was_ready = False
-        try:
-            self._launch = launch = await asyncio.to_thread(self.part.launch)
-            process = await start(launch)
-        except (CannotStartError, OSError) as error:
-            self._last_words.add(str(error))
-            return "could not be started"
-        self._process = process
-        if self._stopping.is_set():  # stop() came while it was starting, and saw no process
+        async with self._starting:
+            try:
+                self._launch = launch = await asyncio.to_thread(self.part.launch)
+                process = await start(launch)
+            except (CannotStartError, OSError) as error:
+                self._last_words.add(str(error))
+                return "could not be started"
+            self._process = process
+        if self._stop_gave_up:
             _send_group(process.pid, signal.SIGKILL)
         hearing = asyncio.create_task(self._hear(process))
         watching = asyncio.create_task(self._watch())

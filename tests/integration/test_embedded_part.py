@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,6 +70,39 @@ async def test_after_a_good_run_the_pause_is_short_again(journal: Journal, monke
         await keeping
     entries = [json.loads(line) for line in journal.path("supervisor").read_text().splitlines()]
     assert {entry["delay_seconds"] for entry in entries if "delay_seconds" in entry} == {0.01}
+
+
+def slow_to_launch(stand_in: Part, launching: threading.Event) -> Part:
+    def launch() -> Launch:
+        launching.set()
+        time.sleep(0.3)
+        return stand_in.launch()
+
+    return Part(stand_in.name, launch, stand_in.is_ready)
+
+
+async def test_a_stop_that_comes_while_it_is_being_started_ends_it_with_its_own_signal(
+    journal: Journal, tmp_path: Path
+) -> None:
+    launching = threading.Event()
+    kept = KeptPart(slow_to_launch(part("import time; time.sleep(60)"), launching), journal)
+    keeping = asyncio.create_task(kept.keep())
+    await asyncio.to_thread(launching.wait, 10)
+    await kept.stop(10)
+    await asyncio.wait_for(keeping, 10)
+    assert kept.ends_count == 0
+    assert "killed" not in journal.path("supervisor").read_text()
+
+
+async def test_what_is_still_being_started_at_the_bound_of_a_stop_is_killed_then(journal: Journal) -> None:
+    launching = threading.Event()
+    heedless = part("import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)")
+    kept = KeptPart(slow_to_launch(heedless, launching), journal)
+    keeping = asyncio.create_task(kept.keep())
+    await asyncio.to_thread(launching.wait, 10)
+    await kept.stop(0.01)
+    await asyncio.wait_for(keeping, 10)
+    assert kept.pid is None
 
 
 async def test_a_part_that_does_not_heed_its_signal_is_killed_at_the_bound(journal: Journal) -> None:
