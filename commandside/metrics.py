@@ -17,11 +17,11 @@ class WriterMetrics:
             "counterfoil_writer_batch_events", "Events that a batch appended", buckets=_SIZES, registry=registry
         )
         self.queue_commands = Gauge(
-            "counterfoil_writer_queue_commands", "Commands waiting when a batch was taken", registry=registry
+            "counterfoil_writer_queue_commands", "Commands waiting when a batch was sent off", registry=registry
         )
         self.wait_seconds = Histogram(
             "counterfoil_writer_wait_seconds",
-            "How long the command of a batch that waited longest did so before its batch was taken",
+            "How long the first command of a batch had waited when the batch was sent off",
             buckets=_SECONDS,
             registry=registry,
         )

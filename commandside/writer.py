@@ -1,34 +1,37 @@
 """One loop decides, one append per batch: see docs/write-side.md.
 
-Commands wait in a bounded queue. The loop takes what is there, decides one after another against aggregates in memory,
-appends the events of all of them at once, and only then answers. While one batch commits the next one gathers.
+Commands wait in a bounded queue. The loop decides them against aggregates in memory, appends the events of all of them
+at once, and only then answers. While one batch is being committed the next one is decided, on top of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
 from eventsourcing.persistence import MapperDeserialisationError
 from prometheus_client import CollectorRegistry
 
-from commandside.aggregates import Aggregates
+from commandside.deciding import Command, Committed, Decided, Deciding, Decision
 from commandside.event_store import EventStore, NotStorable, StoreUnavailable, VersionConflict
-from commandside.identity_map import IdentityMap, NotLoaded
+from commandside.event_store.snapshots import Snapshot
+from commandside.identity_map import IdentityMap
 from commandside.metrics import WriterMetrics
+from commandside.overlap import Overlap
 from commandside.snapshotting import Snapshots
 from domain.aggregates import Checkout
 from domain.events import AnyEvent
 
+__all__ = ["Busy", "Committed", "Contended", "Decision", "Writer"]
+
 R = TypeVar("R")
-Decision = Callable[[Aggregates], R]
 _log = structlog.get_logger(__name__)
 
 
@@ -40,26 +43,20 @@ class Contended(Exception):
     """Other processes kept winning the race for these streams. Nothing was done."""
 
 
-@dataclass(frozen=True, slots=True)
-class Committed(Generic[R]):
-    """A decision's result, and the position of the log that holds all it caused."""
-
-    result: R
-    position: int
+class _Grounded(Exception):
+    """The batch in the air was lost, and with it all that was decided on top of it."""
 
 
-@dataclass(slots=True)
-class _Command:
-    decide: Decision[Any]
-    answer: asyncio.Future[Committed[Any]]
-    asked_at: float  # seconds of time.perf_counter
-    result: Any = None
-    events: list[AnyEvent] = field(default_factory=list)
-    refusal: Exception | None = None
-    decided: bool = False
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """A batch on its way into the store. `appending` gives its events' positions, or that of what it read."""
 
-    def reset(self) -> None:
-        self.result, self.events, self.refusal, self.decided = None, [], None, False
+    decided: Decided
+    events: list[AnyEvent]
+    snapshots: list[Snapshot]
+    written: frozenset[UUID]
+    launched_at: float
+    appending: asyncio.Future[Sequence[int]]
 
 
 class Writer:
@@ -86,19 +83,29 @@ class Writer:
     ) -> None:
         self._store = store
         self._metrics = metrics or WriterMetrics(CollectorRegistry())
-        self._queue: asyncio.Queue[_Command] = asyncio.Queue(queue_limit_commands)
-        self._left: list[_Command] = []
-        self._batch_limit_commands = batch_limit_commands
-        self._batch_limit_events = batch_limit_events
-        self._batch_limit_seconds = batch_limit_milliseconds / 1_000
-        self._load_rounds_limit_count = load_rounds_limit_count
+        self._queue_limit_commands = queue_limit_commands
         self._conflict_attempts_limit_count = conflict_attempts_limit_count
         self._turns_after_conflict_seconds = turns_after_conflict_seconds
         self._turns_until = 0.0
         self._aggregates = IdentityMap(cache_limit_aggregates)
+        self._deciding = Deciding(
+            self._aggregates,
+            self._load,
+            batch_limit_commands,
+            batch_limit_events,
+            batch_limit_milliseconds / 1_000,
+            load_rounds_limit_count,
+        )
         self._snapshots = Snapshots(store, snapshot_interval_events, snapshot_queue_limit_count)
+        self._waiting: deque[Command] = deque()
+        self._at_hand: list[Command] = []
+        self._next = Decided(self._aggregates.begin_batch(trust_memory=True))
+        self._flight: _Flight | None = None
+        self._overlap = Overlap()
         self._last_position = 0
+        self._idle: asyncio.Future[None] | None = None
         self._loop: asyncio.Task[None] | None = None
+        self._is_stopping = False
 
     async def start(self) -> None:
         """Raises StoreUnavailable."""
@@ -107,196 +114,275 @@ class Writer:
         self._loop = asyncio.create_task(self._run(), name="writer")
 
     async def stop(self) -> None:
-        """Ends the loop after the batch it is at; commands still waiting are told that nothing was done."""
+        """Ends the loop after the append it is at; commands still waiting are told that nothing was done."""
+        self._is_stopping = True
+        self._wake()
         if self._loop is not None:
-            self._loop.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._loop
+            await asyncio.shield(self._loop)
         await self._snapshots.stop()
-        for command in self._left:
-            _refuse(command, Busy("the writer stopped"))
-        self._left = []
-        while not self._queue.empty():
-            _refuse(self._queue.get_nowait(), Busy("the writer stopped"))
 
     async def execute(self, decide: Decision[R]) -> Committed[R]:
         """Decides and makes it durable. Raises what `decide` raises, or Busy, Contended, StoreUnavailable."""
         if not self.alive:
             raise Busy("the writer is not running")  # nobody would ever answer
-        command = _Command(decide, asyncio.get_running_loop().create_future(), time.perf_counter())
-        try:
-            self._queue.put_nowait(command)
-        except asyncio.QueueFull:
+        if self.waiting_commands_count >= self._queue_limit_commands:
             self._metrics.turned_away.inc()
-            raise Busy(f"{self._queue.maxsize} commands are waiting") from None
+            raise Busy(f"{self._queue_limit_commands} commands are waiting")
+        command = Command(decide, asyncio.get_running_loop().create_future(), time.perf_counter())
+        self._waiting.append(command)
+        self._wake()
         return await command.answer
 
     @property
     def alive(self) -> bool:
-        return self._loop is not None and not self._loop.done()
+        return self._loop is not None and not self._is_stopping and not self._loop.done()
 
     @property
     def waiting_commands_count(self) -> int:
-        return self._queue.qsize() + len(self._left)
+        """Those that are not on their way into the store yet."""
+        return len(self._waiting) + len(self._next.commands) + len(self._at_hand)
 
     async def _run(self) -> None:
-        while True:
-            batch, self._left = self._left or [await self._queue.get()], []
-            # A batch whose append is under way is seen to its end, whatever happens to this task.
-            settling = asyncio.ensure_future(self._settle_in_turn(batch))
+        while not self._is_stopping:
             try:
-                await asyncio.shield(settling)
-            except asyncio.CancelledError:
-                await settling
-                raise
+                await self._advance()
+            except Exception as error:  # a fault of ours must not end the loop: it is logged, and an answer
+                commands = self._called_back()
+                await self._land()
+                await self._mend(commands, error)
+        try:
+            await self._land()
+        finally:
+            for command in (*self._called_back(), *self._waiting):
+                command.refuse(Busy("the writer stopped"))
+            self._waiting.clear()
 
-    async def _settle_in_turn(self, batch: list[_Command]) -> None:
+    async def _advance(self) -> None:
+        """Decides what waits; launches what is decided when nothing is in the air; lands what has arrived."""
+        if self._flight is None and time.monotonic() < self._turns_until and self._waiting:
+            await self._settle_in_turn()
+            return
+        if self._waiting and self._deciding.has_room(self._next):
+            await self._decide_what_waits()
+        elif self._flight is None and self._next.commands:
+            self._launch()
+        elif self._flight is not None and self._flight.appending.done():
+            await self._land(and_launch=True)
+        else:
+            await self._something_new()
+            return
+        if self._flight is None and self._next.commands:
+            self._launch()
+
+    async def _something_new(self) -> None:
+        """A command, or the end of the append that is under way, or of it all."""
+        self._idle = asyncio.get_running_loop().create_future()
+        await self._idle
+        self._idle = None
+
+    def _wake(self) -> None:
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    async def _decide_what_waits(self) -> None:
+        """Puts it into the next batch, as far as there is room."""
+        waiting_count = len(self._waiting)
+        if self._flight is None and self._overlap.pays(waiting_count, waiting_count // 2):
+            waiting_count //= 2
+        self._take(min(waiting_count, self._deciding.batch_limit_commands - len(self._next.commands)))
+        try:
+            self._waiting.extendleft(reversed(await self._deciding.decide(self._at_hand, self._next)))
+        except _Grounded:
+            return
+        except Exception as error:  # of the store, or ours: those who were to be decided are told, or decided again
+            commands = self._called_back()
+            await self._land()
+            await self._mend(commands, error)
+        self._at_hand = []
+
+    def _take(self, count: int) -> None:
+        self._at_hand = [self._waiting.popleft() for _ in range(count)]
+
+    async def _load(self, after: dict[UUID, int]) -> None:
+        # What is in the air is in memory only: without it the store does not know all of these streams yet.
+        if self._flight is not None and not self._flight.written.isdisjoint(after) and not await self._land():
+            raise _Grounded
+        self._aggregates.take_in(after, await self._store.load(after))
+
+    def _launch(self) -> None:
+        decided = self._next
+        events, reads = decided.events(), self._aggregates.reads()
+        appending: asyncio.Future[Sequence[int]]
+        if events:
+            appending = asyncio.ensure_future(self._store.append(events, self._work(), reads))
+        else:
+            appending = asyncio.ensure_future(self._checked(reads))
+        appending.add_done_callback(lambda _: self._wake())
+        self._flight = _Flight(
+            decided,
+            events,
+            self._snapshots.due(self._aggregates.grown_in_batch()),
+            frozenset(event.originator_id for event in events),
+            time.perf_counter(),
+            appending,
+        )
+        self._note_batch(decided)
+        self._begin_next()
+
+    async def _checked(self, reads: dict[UUID, int]) -> Sequence[int]:
+        return [await self._store.check(reads)] if reads else []
+
+    async def _land(self, *, and_launch: bool = False) -> bool:
+        """Waits for the append that is in the air and answers those who wait for it. False: it came to nothing."""
+        flight, self._flight = self._flight, None
+        if flight is None:
+            return True
+        try:
+            positions = await flight.appending
+        except Exception as error:
+            # What was decided on top of it meanwhile is decided again.
+            self._aggregates.forget(flight.decided.batch)
+            self._waiting.extendleft(reversed(self._called_back()))
+            await self._mend(flight.decided.commands, error)
+            return False
+        commit_seconds = time.perf_counter() - flight.launched_at
+        decided, ready_count = flight.decided, len(self._next.commands)
+        pays = self._overlap.pays(len(decided.commands) + self.waiting_commands_count, ready_count)
+        if and_launch and pays:
+            self._launch()  # first the store has its work, then they have their answers
+        self._answer(decided, positions, len(flight.events), commit_seconds)
+        self._overlap.note(decided.seconds, len(decided.commands), commit_seconds)
+        self._snapshots.offer(flight.snapshots)
+        if and_launch and not pays and ready_count:
+            await asyncio.sleep(0)  # those who come back at once go along
+        return True
+
+    def _answer(self, decided: Decided, positions: Sequence[int], events_count: int, commit_seconds: float) -> None:
+        if positions:
+            self._last_position = positions[-1]
+        taken = refused = 0
+        for command in decided.commands:
+            taken += len(command.events)
+            if command.refusal is not None:
+                refused += 1
+                command.refuse(command.refusal)
+            else:
+                command.accept(positions[taken - 1] if command.events else self._last_position)
+        metrics = self._metrics
+        if events_count:
+            metrics.commit_seconds.observe(commit_seconds)
+        metrics.decide_seconds.observe(decided.seconds)
+        metrics.batch_commands.observe(len(decided.commands))
+        metrics.batch_events.observe(events_count)
+        metrics.refused.inc(refused)
+
+    def _note_batch(self, decided: Decided) -> None:
+        self._metrics.cache_hits.inc(self._aggregates.hits_count)
+        self._metrics.cache_misses.inc(self._aggregates.misses_count)
+        self._metrics.queue_commands.set(len(self._waiting))
+        self._metrics.wait_seconds.observe(time.perf_counter() - decided.commands[0].asked_at)
+
+    def _called_back(self) -> list[Command]:
+        """The commands of the next batch, as if nothing had been decided yet."""
+        self._aggregates.forget(self._next.batch)
+        commands = [*self._next.commands, *(command for command in self._at_hand if not command.is_decided)]
+        for command in commands:
+            command.reset()
+        self._at_hand = []
+        self._begin_next()
+        return commands
+
+    def _begin_next(self) -> None:
+        self._next = Decided(self._aggregates.begin_batch(trust_memory=True))
+        self._aggregates.let_go()
+        self._metrics.cached_aggregates.set(len(self._aggregates))
+
+    async def _mend(self, commands: list[Command], error: Exception) -> None:
+        """What failed for another's sake is decided again; what cannot be is told why."""
+        if not commands:
+            return
+        if isinstance(error, VersionConflict):
+            self._note_conflict()
+            await self._settle(commands, attempts_made_count=1)
+            return
+        if isinstance(error, (NotStorable, MapperDeserialisationError)):
+            await self._settle(commands)
+            return
+        if not isinstance(error, StoreUnavailable):
+            _log.error("batch failed", commands_count=len(commands), exc_info=error)
+        for command in commands:
+            command.refuse(error)
+
+    def _note_conflict(self) -> None:
+        self._metrics.conflicts.inc()
+        self._turns_until = time.monotonic() + self._turns_after_conflict_seconds
+
+    async def _settle_in_turn(self) -> None:
         """While other processes write the same streams, batches are decided one process after another.
 
         Deciding at once would be for nothing: whoever commits second decides again. What waits for its turn gathers.
         """
-        if time.monotonic() >= self._turns_until:
-            await self._settle(self._gathered(batch), in_turn=False)
-            return
-        settled = False
+        commands: list[Command] = []
         try:
             async with self._store.turn():
-                await self._settle(self._gathered(batch), in_turn=True)
-                settled = True
+                commands = self._gathered()
+                await self._settle(commands)
         except StoreUnavailable as error:
-            _log.warning("no turn", settled=settled, error=str(error))
-            if not settled:  # turns are for speed alone: without one the append still finds out who came first
-                await self._settle(self._gathered(batch), in_turn=True)
+            _log.warning("no turn", settled=bool(commands), error=str(error))
+            if not commands:  # turns are for speed alone: without one the append still finds out who came first
+                await self._settle(self._gathered())
 
-    def _gathered(self, batch: list[_Command]) -> list[_Command]:
-        """The batch with what waits, as far as it goes."""
-        while len(batch) < self._batch_limit_commands and not self._queue.empty():
-            batch.append(self._queue.get_nowait())
-        self._metrics.queue_commands.set(self._queue.qsize())
-        self._metrics.wait_seconds.observe(time.perf_counter() - batch[0].asked_at)
-        return batch
+    def _gathered(self) -> list[Command]:
+        self._take(min(len(self._waiting), self._deciding.batch_limit_commands))
+        commands, self._at_hand = self._at_hand, []
+        return commands
 
-    async def _settle(self, batch: list[_Command], *, in_turn: bool) -> None:
+    async def _settle(self, commands: list[Command], attempts_made_count: int = 0) -> None:
+        """To the end, one attempt after another, with nothing else in the air and nothing in memory trusted."""
         try:
-            for number in range(self._conflict_attempts_limit_count):
-                # Memory is right unless another process wrote; the append finds out, and then it is not trusted.
-                if await self._attempt(batch, trust_memory=number == 0 and not in_turn):
+            for _ in range(attempts_made_count, self._conflict_attempts_limit_count):
+                if await self._attempt(commands):
                     return
-                self._metrics.conflicts.inc()
-                self._turns_until = time.monotonic() + self._turns_after_conflict_seconds
+                self._note_conflict()
             failure: Exception = Contended("other processes kept writing the same streams")
         except (NotStorable, MapperDeserialisationError) as error:
-            if len(batch) > 1:
+            if len(commands) > 1:
                 # One of them has an event that cannot be written, or needs one that cannot be read: it fails alone.
-                self._aggregates.forget_all_of_batch()
-                for command in batch:
-                    await self._settle([command], in_turn=True)
+                for command in commands:
+                    await self._settle([command])
                 return
             failure = error
         except StoreUnavailable as error:
             failure = error
-        except Exception as error:  # a fault of ours must not end the loop: it is logged, and an answer
-            _log.exception("batch failed", commands_count=len(batch))
+        except Exception as error:  # a fault of ours: it is logged, and an answer
+            _log.exception("batch failed", commands_count=len(commands))
             failure = error
-        self._aggregates.forget_all_of_batch()
-        for command in batch:
-            _refuse(command, failure)
+        for command in commands:
+            command.refuse(failure)
 
-    async def _attempt(self, batch: list[_Command], *, trust_memory: bool) -> bool:
+    async def _attempt(self, commands: list[Command]) -> bool:
         """Decides the batch and appends it. False when another process wrote first: then nothing was appended."""
-        began = time.perf_counter()
-        self._aggregates.begin_batch(trust_memory=trust_memory)
-        for command in batch:
+        for command in commands:
             command.reset()
-        positions: list[int] = []
+        decided = Decided(self._aggregates.begin_batch(trust_memory=False))
+        committed = False
         try:
-            decided, left = await self._decide_all(batch, began + self._batch_limit_seconds)
-            events = [event for command in decided for event in command.events]
-            decided_at = time.perf_counter()
-            if events:
-                positions = list(await self._store.append(events, self._work(), self._aggregates.reads()))
-                self._last_position = positions[-1]
-                self._metrics.commit_seconds.observe(time.perf_counter() - decided_at)
-            elif reads := self._aggregates.reads():
-                self._last_position = await self._store.check(reads)
+            left = await self._deciding.decide(commands, decided)
+            events, reads, began = decided.events(), self._aggregates.reads(), time.perf_counter()
+            positions = await self._store.append(events, self._work(), reads) if events else await self._checked(reads)
+            committed = True
         except VersionConflict:
-            self._aggregates.forget_all_of_batch()
             return False
-        self._metrics.decide_seconds.observe(decided_at - began)
-        self._metrics.batch_commands.observe(len(decided))
-        self._metrics.batch_events.observe(len(events))
-        self._answer(decided, positions)
-        self._snapshots.offer(self._aggregates.grown_in_batch())
-        self._end_batch()
-        self._left = left
+        finally:
+            if not committed:
+                self._aggregates.forget(decided.batch)
+                self._begin_next()
+        self._answer(decided, positions, len(events), time.perf_counter() - began)
+        self._snapshots.offer(self._snapshots.due(self._aggregates.grown_in_batch()))
+        self._note_batch(decided)
+        self._begin_next()
+        self._waiting.extendleft(reversed(left))
         return True
-
-    def _answer(self, decided: list[_Command], positions: list[int]) -> None:
-        taken = refused = 0
-        for command in decided:
-            taken += len(command.events)
-            if command.refusal is not None:
-                refused += 1
-                _refuse(command, command.refusal)
-            else:
-                position = positions[taken - 1] if command.events else self._last_position
-                _accept(command, Committed(command.result, position))
-        self._metrics.refused.inc(refused)
-
-    def _end_batch(self) -> None:
-        self._metrics.cache_hits.inc(self._aggregates.hits_count)
-        self._metrics.cache_misses.inc(self._aggregates.misses_count)
-        self._aggregates.end_batch()
-        self._metrics.cached_aggregates.set(len(self._aggregates))
-
-    async def _decide_all(self, batch: list[_Command], until: float) -> tuple[list[_Command], list[_Command]]:
-        """Decides what it can, loads what was missing for the rest, and so on, within the bounds of a batch.
-
-        Returns what was decided, in the order in which it was, which is that of the streams' versions, and what is left
-        for the next batch. Raises VersionConflict, StoreUnavailable.
-        """
-        decided: list[_Command] = []
-        undecided, left, events_count = batch, list[_Command](), 0
-        for _ in range(self._load_rounds_limit_count):
-            missing: dict[UUID, int] = {}
-            waiting: list[_Command] = []
-            for command in undecided:
-                # The first command is decided whatever it takes: a batch gets something done.
-                if decided and (events_count >= self._batch_limit_events or time.perf_counter() > until):
-                    left.append(command)
-                    continue
-                missing.update(self._decide(command))
-                if command.decided:
-                    decided.append(command)
-                    events_count += len(command.events)
-                else:
-                    waiting.append(command)
-            undecided = waiting
-            if not undecided:
-                break
-            self._aggregates.take_in(missing, await self._store.load(missing))
-        for command in undecided:
-            command.refusal = RuntimeError("a decision kept asking for more streams")
-            command.decided = True
-        lost = self._aggregates.lost_in_batch()
-        if lost:
-            self._aggregates.take_in(lost, await self._store.load(lost))
-        return decided + undecided, left
-
-    def _decide(self, command: _Command) -> dict[UUID, int]:
-        """Returns the streams that have to be loaded first, each with the version that is known of it."""
-        try:
-            command.result = command.decide(self._aggregates)
-        except NotLoaded as needed:
-            self._aggregates.roll_back()
-            return needed.after
-        except Exception as refusal:  # a DomainError, or a poison command's fault: it fails alone
-            self._aggregates.roll_back()
-            command.refusal = refusal
-        else:
-            command.events = self._aggregates.collect()
-        command.decided = True
-        return {}
 
     def _work(self) -> dict[UUID, datetime | None]:
         return {
@@ -304,13 +390,3 @@ class Writer:
             for aggregate in self._aggregates.written_in_batch()
             if isinstance(aggregate, Checkout)
         }
-
-
-def _accept(command: _Command, committed: Committed[Any]) -> None:
-    if not command.answer.done():  # its client may have gone
-        command.answer.set_result(committed)
-
-
-def _refuse(command: _Command, reason: Exception) -> None:
-    if not command.answer.done():
-        command.answer.set_exception(reason)

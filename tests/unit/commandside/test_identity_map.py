@@ -38,7 +38,7 @@ def aggregates() -> IdentityMap:
     aggregates = IdentityMap(limit_aggregates=10)
     aggregates.begin_batch(trust_memory=False)
     aggregates.take_in([LAMP], {LAMP: received("lamp", 5)})
-    aggregates.end_batch()
+    aggregates.let_go()
     aggregates.begin_batch(trust_memory=False)
     return aggregates
 
@@ -60,7 +60,7 @@ def test_it_is_brought_forward_by_what_others_stored(aggregates: IdentityMap) ->
 
 def test_what_was_fresh_in_one_batch_is_not_in_the_next(aggregates: IdentityMap) -> None:
     aggregates.take_in([LAMP, CHAIR], {})
-    aggregates.end_batch()
+    aggregates.let_go()
     aggregates.begin_batch(trust_memory=False)
     assert needed(lambda: aggregates.find_all(StockItem, [LAMP, CHAIR])) == {LAMP: 2, CHAIR: 0}
 
@@ -137,12 +137,14 @@ def test_a_stream_is_of_one_kind(aggregates: IdentityMap) -> None:
 
 
 def test_what_failed_to_be_appended_is_forgotten(aggregates: IdentityMap) -> None:
+    batch = aggregates.begin_batch(trust_memory=False)
     aggregates.take_in([LAMP, CHAIR], {CHAIR: received("chair", 1)})
     item = aggregates.find(StockItem, LAMP)
     assert item is not None
     item.receive(1, cause())
     aggregates.collect()
-    aggregates.forget_all_of_batch()
+    aggregates.forget(batch)
+    aggregates.begin_batch(trust_memory=False)
     assert needed(lambda: aggregates.load([LAMP, CHAIR])) == {LAMP: 0, CHAIR: 2}
 
 
@@ -153,6 +155,8 @@ def test_the_least_recently_used_goes_first() -> None:
     aggregates.begin_batch(trust_memory=False)
     aggregates.take_in(streams, streams)
     assert len(aggregates.find_all(StockItem, list(streams))) == 4, "a batch has what it needs, however much that is"
-    aggregates.end_batch()
+    aggregates.let_go()
+    assert len(aggregates) == 4
     aggregates.begin_batch(trust_memory=False)
+    aggregates.let_go()
     assert list(needed(lambda: aggregates.load(list(streams))).values()) == [0, 0, 2, 2]
