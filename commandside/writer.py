@@ -108,8 +108,9 @@ class Writer:
         self._is_stopping = False
 
     async def start(self) -> None:
-        """Raises StoreUnavailable."""
+        """Also after it was stopped. Raises StoreUnavailable."""
         self._last_position = await self._store.last_position()
+        self._is_stopping = False
         self._snapshots.start()
         self._loop = asyncio.create_task(self._run(), name="writer")
 
