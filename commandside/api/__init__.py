@@ -11,11 +11,15 @@ from fastapi.openapi.utils import get_openapi
 
 from commandside.api import audit, cart, catalogue, checkout, inventory, orders, webhooks
 from commandside.api.answering import Problem
+from commandside.api.lean import Shortcut
 from commandside.write_side import WriteSide
 
 
-def create_app(write_side: WriteSide, webhook_secret: str) -> FastAPI:
-    """The bare API; whoever serves it identifies callers and renders problems (`TRANSLATIONS` in errors.py)."""
+def create_app(write_side: WriteSide, webhook_secret: str, query_url: str) -> FastAPI:
+    """The bare API; whoever serves it identifies callers and renders problems (`TRANSLATIONS` in errors.py).
+
+    `query_url` is where clients find the query API, without a slash at its end.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -25,12 +29,15 @@ def create_app(write_side: WriteSide, webhook_secret: str) -> FastAPI:
         finally:
             await write_side.stop()
 
-    app = FastAPI(title="Counterfoil command API", version="1", lifespan=lifespan)
+    # The page at /docs is theirs too who serve this: the framework's own loads its parts from the internet.
+    app = FastAPI(title="Counterfoil command API", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.write_side = write_side
     app.state.webhook_secret = webhook_secret
+    app.state.query_url = query_url
     for part in (catalogue, inventory, cart, checkout, orders, webhooks, audit):
         app.include_router(part.router)
     app.include_router(cart.hot)
+    app.add_middleware(Shortcut, routes=[*cart.hot.routes, *checkout.router.routes])
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -47,7 +47,9 @@ async def check_out(request: Request, body: CheckoutFields) -> Response:
         raise EmptyCart
     command = CheckOut(owner=caller.owner, idempotency_key=key, order_id=uuid7(), wanted=body)
     told = await write_side.saga.check_out(command, context)
-    headers = {"Location": f"/v1/orders/{told.order_id}"} if told.status in (201, 202) else {}
+    headers = {}
+    if told.status in (201, 202):  # the order is read from the query API, which is another server
+        headers["Location"] = f"{request.app.state.query_url}/v1/orders/{told.order_id}"
     if told.replayed:
         headers["Idempotent-Replayed"] = "true"
     version = told.version if told.status in (201, 202) else None

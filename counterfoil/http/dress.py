@@ -10,7 +10,7 @@ from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from counterfoil.http import problems
+from counterfoil.http import docs, problems
 from counterfoil.http.doors import Bounded, Identified, Measured
 from counterfoil.http.identity import Sessions, Tokens
 from counterfoil.http.problems import FaultsOfOurs, Translations
@@ -34,6 +34,7 @@ def dress(
     """
     problems.install(app, translations)
     _add_health(app, needs, wants, registry)
+    docs.install(app)
     tokens = Tokens(settings.jwt_secret.get_secret_value(), settings.jwks_url)
     sessions = Sessions(settings.session_secret.get_secret_value(), secure=settings.cookie_secure)
     # The last one added is the outermost.

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from math import inf
 from typing import Any, Final, Generic, TypeVar
 
 import jwt
@@ -157,7 +156,7 @@ class Tokens:
             claims = await self._claims(authorization)
             caller = _caller(claims)
             assert caller.customer_id is not None
-            self._verified.put(authorization, (caller.customer_id, caller.roles, float(claims.get("exp", inf))))
+            self._verified.put(authorization, (caller.customer_id, caller.roles, float(claims["exp"])))
             return caller
         customer_id, roles, expires_at = kept
         if time.time() > expires_at + CLOCK_SKEW_SECONDS:
@@ -175,13 +174,15 @@ class Tokens:
                 key,
                 algorithms=algorithms,
                 leeway=CLOCK_SKEW_SECONDS,
-                options={"require": ["sub"], "verify_aud": False},
+                options={"require": ["sub", "exp"], "verify_aud": False},
             )
         except jwt.PyJWKClientConnectionError as error:
             raise KeysUnavailable(str(error)) from error
         except jwt.ExpiredSignatureError:
             raise BadToken("The token has expired.") from None
-        except (jwt.PyJWTError, ValueError, TypeError):
+        except jwt.MissingRequiredClaimError as error:
+            raise BadToken(f"The token has no {error.claim}.") from None
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
             raise BadToken("The token is not valid.") from None
         return claims
 

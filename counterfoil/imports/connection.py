@@ -31,7 +31,7 @@ async def connected_store(settings: Settings) -> AsyncIterator[PostgresEventStor
             raise ImportStopped("Another import is running in this shop. Let it end, or stop it, then run this one.")
         (there,) = await _one(connection, "SELECT to_regclass(%s) IS NOT NULL", "log.stored_events")
         if not there:
-            raise ImportStopped("The database has no tables yet: run `counterfoil migrate` first.")
+            raise ImportStopped("The database has no tables yet: run the command `migrate` first.")
         store = wiring.event_store(settings)
         try:
             yield store
@@ -45,7 +45,7 @@ async def connected_provider(settings: Settings) -> AsyncIterator[HttpPaymentPro
     async with wiring.payment_provider(settings) as provider:
         if not await provider.is_ready():
             raise ImportStopped(
-                f"The payment provider at {settings.provider_base_url} is not ready. `counterfoil up` starts one; "
+                f"The payment provider at {settings.provider_base_url} is not ready. `make up` starts one; "
                 "COUNTERFOIL_PROVIDER_URL names another."
             )
         yield provider

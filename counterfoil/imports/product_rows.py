@@ -11,18 +11,13 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from commandside.commands import AddProduct, RateProduct, ReceiveStock
+from domain.values import minor_digits
 
 COLUMNS: Final = (
     "sku", "title", "description", "brand", "category", "price", "currency", "price_minor", "image_urls", "attributes",
     "seller_id", "kind", "rating", "review_count", "warehouse_id", "quantity", "stock",
 )  # fmt: skip
 ATTRIBUTE_PREFIX: Final = "attributes."
-# Minor units per major unit are 10 to the power of 2, except for these (ISO 4217).
-_EXPONENTS: Final = {
-    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF",
-                     "XOF", "XPF"), 0),
-    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
-}  # fmt: skip
 
 
 class BadRow(Exception):
@@ -127,7 +122,7 @@ def _price(values: Mapping[str, Any], default_currency: str) -> dict[str, Any]:
         return {"amount": _whole("price_minor", minor), "currency": currency}
     if major in (None, ""):
         raise BadRow("price: is missing")
-    amount = _number("price", major).scaleb(_EXPONENTS.get(currency, 2))
+    amount = _number("price", major).scaleb(minor_digits(currency))
     if amount != amount.to_integral_value():
         raise BadRow(f"price: {major} is finer than {currency} goes")
     return {"amount": int(amount), "currency": currency}

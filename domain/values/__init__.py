@@ -2,6 +2,7 @@
 
 from domain.values.address import Address
 from domain.values.cause import Cause
+from domain.values.currency import minor_digits
 from domain.values.lines import CartLine, Item, OrderLine, ShipmentPlan, StockClaim
 from domain.values.money import Money
 from domain.values.product_details import Attribute, ProductDetails, ProductKind
@@ -18,4 +19,5 @@ __all__ = [
     "ProductKind",
     "ShipmentPlan",
     "StockClaim",
+    "minor_digits",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -26,6 +27,8 @@ ADDRESS = {"name": "Ada", "line1": "1 Lamp Lane", "city": "London", "postcode": 
 JWT_SECRET = "a secret that is long enough for HS256, and for HS512 as well, where it is tried"
 WEBHOOK_SECRET = "another secret, which is also long enough"
 
+TOKEN_LIFE_SECONDS = 3_600
+
 
 class CommandShop:
     def __init__(self, var: Path, clock: Callable[[], datetime], **settings: Any) -> None:
@@ -37,7 +40,12 @@ class CommandShop:
         self.provider = FakePaymentProvider(timeout_seconds=0.5, webhook_delay_seconds=0.05, now=clock)
         self.write_side = wiring.write_side(self.settings, self.store, self.provider, clock)
         self.app = dress(
-            create_app(self.write_side, WEBHOOK_SECRET), self.settings, TRANSLATIONS, {}, {}, CollectorRegistry()
+            create_app(self.write_side, WEBHOOK_SECRET, self.settings.query_base_url),
+            self.settings,
+            TRANSLATIONS,
+            {},
+            {},
+            CollectorRegistry(),
         )
         self.operator = self.client(sub="olga", roles=["operator"])
 
@@ -55,7 +63,8 @@ class CommandShop:
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
         client = httpx.AsyncClient(transport=transport, base_url="http://shop", timeout=30)
         if sub is not None:
-            token = jwt.encode({"sub": sub, "roles": roles or [], **claims}, JWT_SECRET, algorithm="HS256")
+            claims = {"sub": sub, "roles": roles or [], "exp": int(time.time()) + TOKEN_LIFE_SECONDS, **claims}
+            token = jwt.encode(claims, JWT_SECRET, algorithm="HS256")
             client.headers["Authorization"] = f"Bearer {token}"
         return client
 
@@ -95,6 +104,9 @@ async def fill_cart(client: httpx.AsyncClient, sku: str = "LAMP", quantity: int 
     return answer
 
 
-async def check_out(client: httpx.AsyncClient, key: str, token: str = "tok_ok", **more: Any) -> httpx.Response:
+async def check_out(
+    client: httpx.AsyncClient, key: str, token: str = "tok_ok", *, if_match: str | None = None, **more: Any
+) -> httpx.Response:
     body = {"shipping_address": ADDRESS, "payment_token": token, **more}
-    return await client.post("/v1/checkout", json=body, headers={"Idempotency-Key": key})
+    headers = {"Idempotency-Key": key} | ({} if if_match is None else {"If-Match": if_match})
+    return await client.post("/v1/checkout", json=body, headers=headers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -156,16 +157,17 @@ async def test_a_body_of_ten_megabytes_in_pieces(shop: CommandShop, name: str) -
 
 @pytest.mark.parametrize("name", BODIES)
 async def test_a_forged_or_expired_token(shop: CommandShop, name: str) -> None:
-    claims = {"sub": "mallory", "roles": ["operator", "auditor"]}
+    claims = {"sub": "mallory", "roles": ["operator", "auditor"], "exp": int(time.time()) + 3_600}
     forged = [
         jwt.encode(claims, "not the secret, but just as long as it is", algorithm="HS256"),
         jwt.encode({**claims, "exp": 1}, JWT_SECRET, algorithm="HS256"),
         jwt.encode({**claims, "nbf": 32503680000}, JWT_SECRET, algorithm="HS256"),
         jwt.encode(claims, "", algorithm="none"),
         jwt.encode(claims, JWT_SECRET, algorithm="HS512"),
-        jwt.encode({"roles": ["operator"]}, JWT_SECRET, algorithm="HS256"),
-        jwt.encode({"sub": "x", "roles": "operator"}, JWT_SECRET, algorithm="HS256"),
-        jwt.encode({"sub": "\n", "roles": []}, JWT_SECRET, algorithm="HS256"),
+        jwt.encode({name: claims[name] for name in ("sub", "roles")}, JWT_SECRET, algorithm="HS256"),
+        jwt.encode({name: claims[name] for name in ("roles", "exp")}, JWT_SECRET, algorithm="HS256"),
+        jwt.encode({**claims, "roles": "operator"}, JWT_SECRET, algorithm="HS256"),
+        jwt.encode({**claims, "sub": "\n"}, JWT_SECRET, algorithm="HS256"),
         "nonsense",
         "a.b.c",
         "ÿ",

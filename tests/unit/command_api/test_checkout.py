@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -175,7 +176,7 @@ async def test_an_outcome_that_comes_by_webhook_late_and_twice(shop: CommandShop
     answer = await check_out(shopper, "key-1", "tok_webhook")
     assert (answer.status_code, answer.json()["status"]) == (202, "pending_payment")
     order_id = answer.json()["order_id"]
-    assert answer.headers["Location"] == f"/v1/orders/{order_id}"
+    assert answer.headers["Location"] == f"http://127.0.0.1:8002/v1/orders/{order_id}"
     event = webhook(order_id, "charged")
     assert (await shop.deliver_webhook(event)).status_code == 200
     assert (await shop.order(order_id))["status"] == "placed"
@@ -185,6 +186,30 @@ async def test_an_outcome_that_comes_by_webhook_late_and_twice(shop: CommandShop
     assert await shop.stock("LAMP") == {"on_hand": 9, "reserved": 0, "committed": 1, "available": 9}
     # The key still says what its first request was told.
     assert (await check_out(shopper, "key-1", "tok_webhook")).status_code == 202
+
+
+@pytest.mark.parametrize("token", ["tok_ok", "tok_webhook"])
+async def test_where_to_find_the_order_is_said_in_whole(tmp_path: Path, clock: Clock, token: str) -> None:
+    queries = "https://shop.example/queries"
+    async with CommandShop(tmp_path, clock, query_public_url=f"{queries}/").running() as shop:
+        await shop.given_product("LAMP", stock=1)
+        shopper = shop.client(sub="ada")
+        await fill_cart(shopper)
+        answer = await check_out(shopper, "key-1", token)
+    assert answer.status_code in (201, 202)
+    assert answer.headers["Location"] == f"{queries}/v1/orders/{answer.json()['order_id']}"
+
+
+async def test_a_checkout_of_a_cart_that_has_moved_on_is_refused_and_reserves_nothing(shop: CommandShop) -> None:
+    shopper = shop.client(sub="ada")
+    seen = (await fill_cart(shopper)).headers["ETag"]
+    now = (await fill_cart(shopper)).headers["ETag"]
+    before = await shop.store.last_position()
+    stale = await check_out(shopper, "key-1", if_match=seen)
+    assert (stale.status_code, stale.json()["type"]) == (412, "/problems/stale-version")
+    assert shop.topics(before) == []
+    assert shop.provider.calls == {}
+    assert (await check_out(shopper, "key-2", if_match=now)).status_code == 201
 
 
 async def test_a_webhook_that_declines_gives_the_stock_back(shop: CommandShop) -> None:

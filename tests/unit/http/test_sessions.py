@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from counterfoil.http.identity import COOKIE, COOKIE_LIFE_SECONDS, COOKIES_TRIED_LIMIT_COUNT, Sessions
+from counterfoil.http.identity import COOKIE, COOKIE_LIFE_SECONDS, COOKIES_TRIED_LIMIT_COUNT, KEPT_SECONDS, Sessions
 
 SECRET = "a secret that is long enough for this"
 
@@ -86,6 +86,24 @@ def test_one_that_has_expired_does_not_hide_one_that_has_not(
     fresh = cookie(sessions, "bo")
     assert sessions.guest_id(stale) is None
     assert sessions.guest_id(f"{stale}; {fresh}") == "bo"
+
+
+def test_the_browser_is_told_to_forget_it_when_it_expires(sessions: Sessions) -> None:
+    assert f"; Max-Age={COOKIE_LIFE_SECONDS};" in sessions.set_cookie("ada")
+
+
+def test_one_that_was_good_a_moment_ago_expires_all_the_same(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed_at, monotonic = 1_000_000, 0.0
+    monkeypatch.setattr("counterfoil.http.identity.time.monotonic", lambda: monotonic)
+    monkeypatch.setattr("itsdangerous.timed.time.time", lambda: signed_at)
+    ours = cookie(sessions, "ada")
+    monkeypatch.setattr("itsdangerous.timed.time.time", lambda: signed_at + COOKIE_LIFE_SECONDS)
+    assert sessions.guest_id(ours) == "ada"  # and is known now without being looked at
+    monkeypatch.setattr("itsdangerous.timed.time.time", lambda: signed_at + COOKIE_LIFE_SECONDS + KEPT_SECONDS)
+    monotonic += KEPT_SECONDS
+    assert sessions.guest_id(ours) is None
 
 
 @pytest.mark.parametrize(
