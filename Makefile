@@ -2,7 +2,7 @@
 # .venv and .cache, of this folder, and need nothing but Python 3.11 (or later) and make.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint types imports pytest bench format lock venv clean FORCE
+.PHONY: help up test lint types imports pytest bench stack format lock venv clean FORCE
 
 READY := .venv/.complete
 RUN := .venv/bin/python -m
@@ -30,10 +30,14 @@ imports: $(READY) ## check who imports whom (import-linter)
 	.venv/bin/lint-imports --no-logo --cache-dir .cache/import_linter
 
 pytest: $(READY) ## run the tests (make pytest ARGS=tests/rules: some of them)
+	@$(RUN) ops.fetch || echo "The tests that need them are skipped, by name." >&2
 	$(RUN) pytest -n 2 --dist loadfile $(ARGS)
 
 bench: $(READY) ## run all the benchmarks (make bench ARGS="--seconds 5 --json FILE"; about eight minutes)
 	$(RUN) bench all $(ARGS)
+
+stack: $(READY) ## start Postgres, Valkey, Kafka and OpenSearch alone (make stack ARGS=FOLDER), for docs/stack.md
+	@exec .venv/bin/python -m ops.stack $(ARGS)
 
 format: $(READY) ## put imports and layout in order
 	$(RUN) ruff check --select I --fix .

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -29,6 +30,11 @@ TAIL_LINES_COUNT = 25
 
 
 def main() -> None:
+    if VENV.is_symlink():
+        sys.exit(
+            f"{VENV} is a link to {os.readlink(VENV)}. What is installed there is left as it is. Remove the link\n"
+            f"(rm {shlex.quote(str(VENV))}), and the same command makes an environment in its place."
+        )
     if _is_current():
         return
     LOG.parent.mkdir(parents=True, exist_ok=True)

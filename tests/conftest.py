@@ -1,1 +1,1 @@
-pytest_plugins = ["pytester", "tests.profiles", "tests.fixtures.servers"]
+pytest_plugins = ["pytester", "tests.profiles", "tests.fixtures.servers", "tests.fixtures.stack"]

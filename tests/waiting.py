@@ -10,10 +10,12 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 15.0
 
 
-async def eventually(ask: Callable[[], Awaitable[T]], accept: Callable[[T], bool]) -> T:
+async def eventually(
+    ask: Callable[[], Awaitable[T]], accept: Callable[[T], bool], within_seconds: float = PATIENCE_SECONDS
+) -> T:
     """The first answer of `ask` that `accept` takes; fails with the last one when none comes in time."""
-    until = time.monotonic() + PATIENCE_SECONDS
+    until = time.monotonic() + within_seconds
     while not accept(answer := await ask()):
-        assert time.monotonic() < until, f"still {answer!r} after {PATIENCE_SECONDS} s"
+        assert time.monotonic() < until, f"still {answer!r} after {within_seconds} s"
         await asyncio.sleep(0.02)
     return answer

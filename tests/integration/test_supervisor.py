@@ -153,6 +153,19 @@ def test_ctrl_c_stops_it_as_well(shop: Shop) -> None:
     assert not [part for part, pid in pids.items() if lives(pid)]
 
 
+def test_a_shop_that_was_begun_empty_stays_so(shop: Shop) -> None:
+    shop.open("--empty")
+    shop.stop()
+    shop.open()
+    assert shop.stop() == 0
+    assert shop.starts("seed-demo") == []
+    # Unless somebody changes their mind
+    (shop.var / "begun-empty").unlink()
+    shop.open()
+    assert len(shop.starts("seed-demo")) == 1
+    assert shop.stop() == 0
+
+
 def test_on_the_same_data_it_opens_again_within_five_seconds_at_the_same_addresses(shop: Shop) -> None:
     shop.open()
     with psycopg.connect(find_running(shop.settings()).database_url) as connection:
@@ -273,7 +286,7 @@ def test_a_second_shop_on_the_same_folder_is_refused_and_the_first_goes_on(shop:
     second.output = shop.var.parent / "second.output"
     assert shop.process is not None
     said = second.refuse()
-    assert f"Another `counterfoil up` (process {shop.process.pid}) runs on {shop.var}" in said.replace("\n", " ")
+    assert f"Another shop (process {shop.process.pid}) runs on {shop.var}" in said.replace("\n", " ")
     assert find_running(shop.settings()).supervisor_pid == shop.process.pid
     assert shop.stop() == 0
 

@@ -59,6 +59,23 @@ def test_a_failed_installation_is_not_taken_for_whole(clone: Path) -> None:
     assert not (clone / ".venv" / ".complete").exists()
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_is_refused_and_its_target_left_alone(clone: Path, tmp_path: Path, there: bool) -> None:
+    theirs = tmp_path / "theirs"
+    (clone / ".venv").symlink_to(theirs)
+    if there:
+        theirs.mkdir()
+        (theirs / "kept").write_text("kept")
+
+    result = run(sys.executable, ".ci/environment.py", cwd=clone)
+
+    assert result.returncode != 0
+    assert f"is a link to {theirs}" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert [path.name for path in theirs.iterdir()] == ["kept"] if there else not theirs.exists()
+    assert (clone / ".venv").is_symlink()
+
+
 def test_without_pip_and_ensurepip_it_says_what_to_install(clone: Path) -> None:
     stand_ins = clone / "stand_ins"
     stand_ins.mkdir()
