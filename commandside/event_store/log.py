@@ -1,18 +1,16 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Collection
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import psycopg
 
 from commandside.event_store.errors import StoreUnavailable
-from commandside.event_store.mapper import EventMapper
+from commandside.event_store.mapper import EventMapper, Row
 from commandside.event_store.schema import CHANNEL
 from domain.events import Recorded
-
-_Rows = list[tuple[Any, ...]]
 
 
 class EventLog(Protocol):
@@ -45,22 +43,29 @@ class PostgresEventLog:
         connect_timeout_seconds: int = 5,
         answer_timeout_seconds: float = 30.0,
         mapper: EventMapper | None = None,
+        wanted: Collection[str] | None = None,
     ) -> None:
+        """Of events whose topics are not among those `wanted`, `read` gives only the type, stream and version."""
         self._url = database_url
         self._connect_timeout_seconds = connect_timeout_seconds
         self._answer_timeout_seconds = answer_timeout_seconds
         self._mapper = mapper or EventMapper()
+        self._wanted = wanted
         self._reading: psycopg.AsyncConnection | None = None
         self._listening: psycopg.AsyncConnection | None = None
-        self._ahead: tuple[int, int, asyncio.Task[_Rows]] | None = None
+        self._ahead: tuple[int, int, asyncio.Task[list[Row]]] | None = None
 
     async def read(self, after: int, limit: int) -> list[Recorded]:
+        return self._mapper.read_page(await self.read_rows(after, limit), self._wanted)
+
+    async def read_rows(self, after: int, limit: int) -> list[Row]:
+        """The same as they are stored, for who hands them on. Raises StoreUnavailable."""
         rows = await self._page(after, limit)
         if len(rows) == limit:
             position = rows[-1][0]
             self._ahead = (position, limit, asyncio.create_task(self._fetch(_READ, (position, limit))))
             await asyncio.sleep(0)  # lets it be sent before the decoding begins
-        return self._mapper.read_page(rows)
+        return rows
 
     async def last_position(self) -> int:
         await self._forget_ahead()
@@ -92,7 +97,7 @@ class PostgresEventLog:
     ) -> None:
         await self.close()
 
-    async def _page(self, after: int, limit: int) -> _Rows:
+    async def _page(self, after: int, limit: int) -> list[Row]:
         if self._ahead is not None and self._ahead[:2] == (after, limit):
             task, self._ahead = self._ahead[2], None
             return await task
@@ -103,10 +108,12 @@ class PostgresEventLog:
         if self._ahead is not None:
             task, self._ahead = self._ahead[2], None
             task.cancel()
-            with suppress(asyncio.CancelledError, StoreUnavailable):
-                await task
+            # Not for its result: whoever cancels us meanwhile must be heard.
+            await asyncio.wait([task], timeout=self._answer_timeout_seconds)
+            if task.done() and not task.cancelled():
+                task.exception()  # seen
 
-    async def _fetch(self, query: str, params: tuple[int, ...]) -> _Rows:
+    async def _fetch(self, query: str, params: tuple[int, ...]) -> list[Any]:
         try:
             async with asyncio.timeout(self._answer_timeout_seconds):
                 if self._reading is None or self._reading.closed:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import MISSING, fields
 from typing import Any, TypedDict, cast, get_type_hints
 from uuid import UUID
@@ -22,6 +22,8 @@ from commandside.event_store.errors import NotStorable
 from domain.events import EVENT_TYPES, AnyEvent, Recorded
 from domain.upcasting import UPCASTERS, Upcasters
 
+# Of the log: position, originator_id, originator_version, topic, state.
+Row = tuple[int, UUID, int, str, bytes]
 _COLUMNS = ("originator_id", "originator_version")  # stored beside the state, not in it
 
 
@@ -46,8 +48,9 @@ class EventMapper(Mapper[UUID]):
         self._upcasters = upcasters
         self._event_types = event_types
         self._is_plain = compressor is None and cipher is None
-        self._states = {topic: _state_type(event_class) for topic, event_class in event_types.items()}
-        self._decoders = {topic: msgspec.json.Decoder[Any](state) for topic, state in self._states.items()}
+        # What the JSON of a state holds, by topic: TypedDicts.
+        self.state_types = {topic: _state_type(event_class) for topic, event_class in event_types.items()}
+        self._decoders = {topic: msgspec.json.Decoder[Any](state) for topic, state in self.state_types.items()}
         # What needs neither an upcaster nor a key: its decoder and its class, found at once.
         self._plainly = {
             topic: (self._decoders[topic].decode, event_types[topic])
@@ -87,8 +90,8 @@ class EventMapper(Mapper[UUID]):
             stored_event.originator_id, stored_event.originator_version, stored_event.topic, stored_event.state
         )
 
-    def read_page(self, rows: Iterable[tuple[int, UUID, int, str, bytes]]) -> list[Recorded]:
-        """A page of the log: rows of position, originator_id, originator_version, topic and state, in that order.
+    def read_page(self, rows: Iterable[Row], wanted: Collection[str] | None = None) -> list[Recorded]:
+        """A page of the log. Of an event whose topic is not among those `wanted`, only the stream and version are read.
 
         The same as `read` for each of them, written out: this loop is what a rebuild of every view spends its time in.
         """
@@ -101,7 +104,7 @@ class EventMapper(Mapper[UUID]):
                 continue
             decode, event_type = plainly
             try:
-                members = decode(state)
+                members = decode(state) if wanted is None or topic in wanted else {}
             except msgspec.MsgspecError:
                 self.read(originator_id, originator_version, topic, state)  # says what is wrong with it
                 raise
@@ -132,12 +135,35 @@ class EventMapper(Mapper[UUID]):
         object.__setattr__(event, "__dict__", members)
         return event
 
+    def topics_of(self, event_types: Iterable[type]) -> list[str]:
+        """The topics under which events of these types are stored: their own, and old ones that are carried forward."""
+        topics = {topic for topic, event_type in self._event_types.items() if event_type in set(event_types)}
+        while older := {old for old, (new, _) in self._upcasters.items() if new in topics} - topics:
+            topics |= older
+        return sorted(topics)
+
+    def current(self, topic: str, state: bytes) -> tuple[str, bytes]:
+        """A row's topic and state as they are today: the JSON as it is stored, unsealed; an old event carried forward.
+
+        For who hands events on as they are, which spares him an event of each. Raises MapperDeserialisationError where
+        the state cannot be unsealed, the topic is unknown, or an old state does not fit.
+        """
+        if topic in self._upcasters:
+            try:
+                topic, members = self._upcast(topic, state)
+            except (msgspec.MsgspecError, KeyError) as error:
+                raise MapperDeserialisationError(f"a state under topic {topic!r} cannot be read: {error}") from error
+            return topic, self._encoder.encode(members)
+        if topic not in self._event_types:
+            raise MapperDeserialisationError(f"there is no topic {topic!r}")
+        return topic, state if self._is_plain else self.unseal(state)
+
     def _upcast(self, topic: str, state: bytes) -> tuple[str, dict[str, Any]]:
         members = msgspec.json.decode(self.unseal(state), type=dict[str, Any])
         while topic in self._upcasters:
             topic, upcast = self._upcasters[topic]
             members = upcast(members)
-        return topic, msgspec.convert(members, self._states[topic])
+        return topic, msgspec.convert(members, self.state_types[topic])
 
 
 def _state_type(event_class: type[Any]) -> Any:
@@ -146,4 +172,8 @@ def _state_type(event_class: type[Any]) -> Any:
     own = [field for field in fields(event_class) if field.name not in _COLUMNS]
     if any(field.default is not MISSING or field.default_factory is not MISSING for field in own):
         raise TypeError(f"{event_class.__name__} has a field with a default: old events are upcast instead")
-    return TypedDict(f"{event_class.__name__}State", {field.name: hints[field.name] for field in own})  # type: ignore[operator]
+    make: Any = TypedDict  # which wants literals, for type checkers
+    state = make(f"{event_class.__name__}State", {field.name: hints[field.name] for field in own})
+    if not (event_class.__doc__ or "").startswith(f"{event_class.__name__}("):  # which dataclass made by itself
+        state.__doc__ = event_class.__doc__
+    return state

@@ -4,70 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import cast
+from collections.abc import Sequence
 
 import httpx
-import pytest
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.routing import Route
 
-from counterfoil.http.dress import dress
-from counterfoil.processes.query_api import TRANSLATIONS
-from counterfoil.settings import Settings
-from queryside.api import Readers, create_app
-from queryside.errors import StoreUnavailable
-from queryside.search.engine import SearchEngine
-from queryside.views import Views
-from tests.unit.command_api.conftest import Clock
-from tests.unit.command_api.shop import CommandShop
+from tests.unit.http.apis import browser
 
 Counted = Counter[tuple[str, str]]
-
-
-class Away:
-    """Stands for what is read from: whatever it is asked, it does not answer."""
-
-    def __getattr__(self, name: str) -> object:
-        async def ask(*_: object, **__: object) -> object:
-            raise StoreUnavailable(f"{name} is not answered.")
-
-        return ask
-
-
-@pytest.fixture
-async def query_api(tmp_path: Path) -> AsyncIterator[FastAPI]:
-    @asynccontextmanager
-    async def readers() -> AsyncIterator[Readers]:
-        yield Readers(cast(Views, Away()), cast(SearchEngine, Away()))
-
-    settings = Settings(var=tmp_path)
-    app = dress(create_app(readers()), settings, TRANSLATIONS, {}, {}, CollectorRegistry())
-    async with app.router.lifespan_context(app):
-        yield app
-
-
-@pytest.fixture
-async def command_api(tmp_path: Path) -> AsyncIterator[FastAPI]:
-    async with CommandShop(tmp_path, Clock()).running() as shop:
-        yield shop.app
-
-
-@pytest.fixture(params=["command_api", "query_api"])
-def app(request: pytest.FixtureRequest) -> FastAPI:
-    found: FastAPI = request.getfixturevalue(request.param)
-    return found
-
-
-@asynccontextmanager
-async def browser(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://shop", timeout=10) as client:
-        yield client
 
 
 async def counted(client: httpx.AsyncClient) -> Counted:

@@ -1,0 +1,1 @@
+"""From the log to Kafka: one relay leads, the others stand by."""
