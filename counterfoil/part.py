@@ -4,19 +4,21 @@ The same as `counterfoil NAME`, without the command line's library, which would 
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
 from counterfoil.collecting import collect_seldom
 from counterfoil.embedded.errors import CannotStartError
 from counterfoil.embedded.running import connected
-from counterfoil.settings import Settings, variable
+from counterfoil.settings import Settings, Signing, variable
 
-PARTS: Final = ("migrate", "seed-demo", "command-api", "query-api", "projector", "provider")
+PARTS: Final = ("migrate", "seed-demo", "command-api", "query-api", "projector", "relay", "worker", "provider")
+_WITHOUT_REDIS: Final = ("relay",)
+_Loaded = TypeVar("_Loaded")
 
 
 def run(name: str) -> None:
@@ -27,7 +29,9 @@ def run(name: str) -> None:
     """
     from counterfoil.logs import configure  # noqa: PLC0415 (the supervisor reads this module and needs no logging)
 
-    settings = connected(load_settings())
+    settings = load_settings()
+    if name not in _WITHOUT_REDIS or settings.database_url is None:
+        settings = connected(settings)
     configure(name, settings.log_level)
     part = import_module(f"counterfoil.processes.{name.replace('-', '_')}")
     collect_seldom()
@@ -36,8 +40,17 @@ def run(name: str) -> None:
 
 def load_settings() -> Settings:
     """The settings from the environment. Raises CannotStartError, which names the variable that is wrong."""
+    return _loaded(Settings)
+
+
+def load_signing() -> Signing:
+    """What to sign with, from the environment or the data folder. Raises CannotStartError likewise; makes nothing."""
+    return _loaded(Signing)
+
+
+def _loaded(kind: Callable[[], _Loaded]) -> _Loaded:
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
         wrong = "\n  ".join(
             f"{variable(str(fault['loc'][0]))}: {fault['msg']}" if fault["loc"] else fault["msg"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Generic, Protocol
 from uuid import UUID
 
@@ -57,18 +57,23 @@ class ViewProjection(Generic[V]):
         errors when it does not answer; whatever `evolve` raises of an event that cannot be applied. Then the checkpoint
         stays where it was, and the batch can be applied again.
         """
-        events = [recorded.event for recorded in batch if type(recorded.event) in self._view.event_types]
-        slots = [self._view.slot(event) for event in events]
-        held = await self._load(list(dict.fromkeys(slots)))
-        views = dict(held)
-        for slot, event in zip(slots, events, strict=True):
-            try:
-                views[slot] = self._view.evolve(views[slot], event)
-            except VersionGap as gap:
-                views[slot] = await self._read_again(views[slot], gap)
+        event_types, evolve = self._view.event_types, self._view.evolve
+        streams: dict[UUID, list[AnyEvent]] = {}
+        for _, event in batch:
+            if type(event) in event_types:
+                streams.setdefault(event.originator_id, []).append(event)
+        slots = {stream_id: self._view.slot(events[0]) for stream_id, events in streams.items()}
+        held = await self._load({slots[stream_id]: events[0] for stream_id, events in streams.items()})
         writes: list[Write] = []
-        for slot, view in views.items():
-            if view is not None and view is not held[slot]:
+        for stream_id, events in streams.items():
+            slot = slots[stream_id]
+            view = before = held[slot]
+            for event in events:
+                try:
+                    view = evolve(view, event)
+                except VersionGap as gap:
+                    view = await self._read_again(view, gap)
+            if view is not None and view is not before:
                 writes += self._view.writes(slot, view)
         checkpoint = Checkpoint(self.name, self._checkpoint_key, self._partition, self._position, up_to)
         self._position = await self._writer.write(writes, checkpoint)
@@ -80,14 +85,21 @@ class ViewProjection(Generic[V]):
             await self.apply([Recorded(self._position, event) for event in events], self._position)
             version = events[-1].originator_version
 
-    async def _load(self, slots: Sequence[Slot]) -> dict[Slot, V | None]:
-        if not slots:
-            return {}
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for slot in slots:
-                pipeline.hmget(slot.key, slot.fields)
-            stored = await pipeline.execute()
-        return {slot: self._view.load(slot, values) for slot, values in zip(slots, stored, strict=True)}
+    async def _load(self, first_events: Mapping[Slot, AnyEvent]) -> dict[Slot, V | None]:
+        """What is stored, but of a stream that begins in this batch: its view is made from its first event on.
+
+        Where such a stream was seen before, what is made of it is no newer than what is stored, and not written.
+        """
+        held: dict[Slot, V | None] = dict.fromkeys(first_events)
+        wanted = [slot for slot, event in first_events.items() if event.originator_version > 1]
+        if wanted:
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for slot in wanted:
+                    pipeline.hmget(slot.key, slot.fields)
+                stored = await pipeline.execute()
+            for slot, values in zip(wanted, stored, strict=True):
+                held[slot] = self._view.load(slot, values)
+        return held
 
     async def _read_again(self, view: V | None, gap: VersionGap) -> V:
         """The view with all that its stream holds by now. Raises the gap when the stream itself has one."""

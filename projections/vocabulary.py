@@ -1,6 +1,6 @@
 """The words of the domain that readers of the views need, so that they depend on the projections alone."""
 
-from domain.identity import cart_stream
+from domain.identity import cart_stream, product_stream, stock_stream
 from domain.values import Attribute, CartLine, Money
 
-__all__ = ["Attribute", "CartLine", "Money", "cart_stream"]
+__all__ = ["Attribute", "CartLine", "Money", "cart_stream", "product_stream", "stock_stream"]

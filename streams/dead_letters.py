@@ -41,6 +41,18 @@ class DeadLetters(Protocol):
     async def take_back(self, projection: str, stream_id: UUID) -> None:
         """The stream could be applied after all."""
 
+    async def want_retry(self, projection: str, stream_id: UUID) -> None:
+        """Whoever feeds the projection is to try the stream again."""
+
+    async def retries_wanted(self, projection: str) -> set[UUID]: ...
+
+    async def retry_done(self, projection: str, stream_id: UUID) -> None:
+        """It was tried; whether it went well, `streams_set_aside` says."""
+
+    async def drop(self, projection: str, stream_id: UUID) -> int:
+        """Removes the letters of one stream, and answers how many. What is set aside stays so."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class RedisDeadLetters:
@@ -67,3 +79,20 @@ class RedisDeadLetters:
 
     async def take_back(self, projection: str, stream_id: UUID) -> None:
         await self.redis.hdel(self.keys.set_aside(projection), str(stream_id))
+
+    async def want_retry(self, projection: str, stream_id: UUID) -> None:
+        await self.redis.sadd(self.keys.retries(projection), str(stream_id))
+
+    async def retries_wanted(self, projection: str) -> set[UUID]:
+        stored = cast(set[bytes], await self.redis.smembers(self.keys.retries(projection)))
+        return {UUID(stream_id.decode()) for stream_id in stored}
+
+    async def retry_done(self, projection: str, stream_id: UUID) -> None:
+        await self.redis.srem(self.keys.retries(projection), str(stream_id))
+
+    async def drop(self, projection: str, stream_id: UUID) -> int:
+        list_key, dropped_count = self.keys.dead_letters(projection), 0
+        for stored in await self.redis.lrange(list_key, 0, LETTERS_LIMIT_COUNT - 1):
+            if msgspec.json.decode(stored, type=DeadLetter).stream_id == stream_id:
+                dropped_count += await self.redis.lrem(list_key, 1, cast(str, stored))
+        return dropped_count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -67,13 +68,22 @@ class Patience:
             return await operation()
 
         result: T = await attempts(attempt)
+        _heed_cancellation()
         if self.trouble is not None:
             _log.info("store_answers_again", projection=self.name)
             self.trouble = None
         return result
 
     def _note(self, attempt: RetryCallState) -> None:
+        _heed_cancellation()
         error = attempt.outcome.exception() if attempt.outcome else None
         self.trouble = f"{type(error).__name__}: {error}"
         self.noted()
         _log.warning("store_unavailable", projection=self.name, attempt=attempt.attempt_number, error=self.trouble)
+
+
+def _heed_cancellation() -> None:
+    """A client that is cancelled may come back with its store's error, or with a result. It is the end all the same."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -13,7 +13,6 @@ import structlog
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from psycopg_pool import AsyncConnectionPool
-from redis.asyncio import Redis
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -21,17 +20,18 @@ from starlette.routing import Route
 
 from commandside.event_store.log import PostgresEventLog
 from commandside.event_store.mapper import EventMapper
+from counterfoil.beside_views import Mail, feeds_of_orders, mail, posting
 from counterfoil.embedded.errors import CannotStartError
+from counterfoil.feeding import search_feed
 from counterfoil.stored_form import event_mapper
-from projections.keys import Keys
+from projections.search.opensearch_feed import SearchFeed
 from projections.search.projection import open_search_projection
 from projections.valkey import open_redis
-from projections.view_projection import Streams, ViewProjection
-from projections.views import Carts, Orders, ProductPages, StockLevels
 from streams.dead_letters import RedisDeadLetters
 from streams.metrics import ProjectorMetrics
 from streams.postgres_streams import PostgresStreams
-from streams.projector import Projection, Projector
+from streams.projector import Projector
+from streams.view_feeds import TOPICS_OF_VIEWS, ViewFeeds
 
 if TYPE_CHECKING:
     from counterfoil.settings import Settings
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 CONNECTIONS_LIMIT_COUNT = 64
 REDIS_TIMEOUT_SECONDS = 5.0
 GOODBYE_SECONDS = 3.0
+WHOLE_LOG = "0"
 _log = structlog.get_logger(__name__)
 
 
@@ -49,7 +50,7 @@ def main(settings: Settings) -> None:
     """
     if settings.database_url is None or settings.redis_url is None:
         raise CannotStartError("There is nothing to follow: set DATABASE_URL and REDIS_URL, or start the shop.")
-    process = _Process(settings.database_url, settings.redis_url, event_mapper(settings))
+    process = _Process(settings.database_url, settings.redis_url, settings)
     server = uvicorn.Server(
         uvicorn.Config(
             process.app,
@@ -73,47 +74,49 @@ def main(settings: Settings) -> None:
         sys.exit(1)
 
 
-def view_projections(client: Redis, streams: Streams, keys: Keys | None = None) -> list[ViewProjection[Any]]:
-    """Every view that lives in Valkey."""
-    keys = keys or Keys()
-    return [
-        ViewProjection(ProductPages(keys), client, streams, keys),
-        ViewProjection(StockLevels(keys), client, streams, keys),
-        ViewProjection(Carts(keys), client, streams, keys),
-        ViewProjection(Orders(keys), client, streams, keys),
-    ]
-
-
 @asynccontextmanager
 async def open_projector(
     database_url: str,
     redis_url: str,
     metrics: ProjectorMetrics,
     mapper: EventMapper | None = None,
+    *,
+    with_views: bool = True,
+    mail: Mail | None = None,
     **bounds: Any,
 ) -> AsyncIterator[Projector]:
-    """A projector with all its connections. `bounds` are Projector's own."""
+    """A projector with all its connections; without the views it follows search alone. `bounds` are Projector's own.
+
+    Where there is `mail` it also sees to the customers' letters.
+    """
     pool: AsyncConnectionPool[psycopg.AsyncConnection] = AsyncConnectionPool(
         database_url, min_size=0, max_size=1, timeout=5, name="streams", open=False
     )
     async with (
         open_redis(redis_url, timeout_seconds=REDIS_TIMEOUT_SECONDS) as client,
-        PostgresEventLog(database_url, mapper=mapper) as log,
+        PostgresEventLog(database_url, mapper=mapper, wanted=TOPICS_OF_VIEWS) as log,
         pool,
         open_search_projection(database_url, PostgresStreams(pool, mapper)) as search,
+        posting(client, PostgresStreams(pool, mapper), mail),
     ):
-        projections: list[Projection] = [*view_projections(client, PostgresStreams(pool, mapper)), search]
-        yield Projector(log, projections, RedisDeadLetters(client), metrics, **bounds)
+        streams = PostgresStreams(pool, mapper)
+        views = ViewFeeds(client, streams) if with_views else None
+        beside = [feed.make(WHOLE_LOG) for feed in feeds_of_orders(client, streams, pool, mail)] if with_views else []
+        yield Projector(log, [search, *beside], RedisDeadLetters(client), metrics, views=views, **bounds)
 
 
 class _Process:
     """A projector, and the web page that tells how it is."""
 
-    def __init__(self, database_url: str, redis_url: str, mapper: EventMapper) -> None:
+    def __init__(self, database_url: str, redis_url: str, settings: Settings) -> None:
         self._urls = (database_url, redis_url)
-        self._mapper = mapper
+        self._opensearch_url = settings.opensearch_url
+        self._mapper = event_mapper(settings)
+        self._with_views = settings.projector_follows == "all"
         self._registry = CollectorRegistry()
+        self._mail = mail(settings, self._registry) if self._with_views else None
         self._projector: Projector | None = None
+        self._feed: SearchFeed | None = None
         self.failed = False
         self.stop_serving: Callable[[], None] = _nothing
         routes = [
@@ -125,7 +128,13 @@ class _Process:
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        async with open_projector(*self._urls, ProjectorMetrics(self._registry), self._mapper) as self._projector:
+        metrics = ProjectorMetrics(self._registry)
+        async with (
+            open_projector(
+                *self._urls, metrics, self._mapper, with_views=self._with_views, mail=self._mail
+            ) as self._projector,
+            search_feed(self._urls[0], self._opensearch_url, metrics, self._ended) as self._feed,
+        ):
             running = asyncio.create_task(self._projector.run())
             running.add_done_callback(self._ended)
             try:
@@ -145,10 +154,22 @@ class _Process:
         return JSONResponse({"status": "alive"})
 
     async def _readyz(self, _: Request) -> Response:
-        """Ready when every projection can work; how far behind each is, the metrics tell."""
+        """Ready when every projection can work; how far behind each is, the metrics tell.
+
+        Without OpenSearch it works, degraded: nothing waits for that.
+        """
         troubles = self._projector.troubles() if self._projector else {"projector": "has not started yet"}
         positions = self._projector.positions() if self._projector else {}
-        body = {"status": "unready" if troubles else "ready", "missing": sorted(troubles), "positions": positions}
+        degraded = []
+        if self._feed is not None:
+            positions[self._feed.name] = self._feed.position
+            degraded = [self._feed.name] if self._feed.trouble is not None else []
+        body = {
+            "status": "unready" if troubles else "ready",
+            "missing": sorted(troubles),
+            "degraded": degraded,
+            "positions": positions,
+        }
         return JSONResponse(body, 503 if troubles else 200)
 
     async def _metrics(self, _: Request) -> Response:

@@ -12,6 +12,7 @@ class MemoryDeadLetters:
     def __init__(self) -> None:
         self._letters: dict[str, list[DeadLetter]] = defaultdict(list)
         self._aside: dict[str, dict[UUID, int]] = defaultdict(dict)
+        self._retries: dict[str, set[UUID]] = defaultdict(set)
 
     async def put(self, projection: str, letter: DeadLetter) -> None:
         self._letters[projection] = [letter, *self._letters[projection]][:LETTERS_LIMIT_COUNT]
@@ -25,3 +26,17 @@ class MemoryDeadLetters:
 
     async def take_back(self, projection: str, stream_id: UUID) -> None:
         self._aside[projection].pop(stream_id, None)
+
+    async def want_retry(self, projection: str, stream_id: UUID) -> None:
+        self._retries[projection].add(stream_id)
+
+    async def retries_wanted(self, projection: str) -> set[UUID]:
+        return set(self._retries[projection])
+
+    async def retry_done(self, projection: str, stream_id: UUID) -> None:
+        self._retries[projection].discard(stream_id)
+
+    async def drop(self, projection: str, stream_id: UUID) -> int:
+        before = self._letters[projection]
+        self._letters[projection] = [letter for letter in before if letter.stream_id != stream_id]
+        return len(before) - len(self._letters[projection])

@@ -56,3 +56,20 @@ async def test_of_very_many_the_latest_are_kept(dead_letters: DeadLetters) -> No
         await dead_letters.put("order", letter(number))
     kept = await dead_letters.letters("order")
     assert [kept[0].position, kept[-1].position, len(kept)] == [LETTERS_LIMIT_COUNT + 1, 2, LETTERS_LIMIT_COUNT]
+
+
+async def test_a_retry_is_wanted_until_it_is_done(dead_letters: DeadLetters) -> None:
+    await dead_letters.want_retry("order", UUID(int=1))
+    await dead_letters.want_retry("order", UUID(int=2))
+    await dead_letters.retry_done("order", UUID(int=1))
+    assert await dead_letters.retries_wanted("order") == {UUID(int=2)}
+    assert await dead_letters.retries_wanted("cart") == set()
+
+
+async def test_to_drop_the_letters_of_a_stream_leaves_it_aside(dead_letters: DeadLetters) -> None:
+    for number, stream in ((7, 1), (8, 2), (9, 1)):
+        await dead_letters.put("order", letter(number, stream))
+    assert await dead_letters.drop("order", UUID(int=1)) == 2
+    assert await dead_letters.drop("order", UUID(int=1)) == 0
+    assert await dead_letters.letters("order") == [letter(8, stream=2)]
+    assert set(await dead_letters.streams_set_aside("order")) == {UUID(int=1), UUID(int=2)}

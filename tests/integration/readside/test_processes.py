@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -65,6 +66,41 @@ async def test_what_is_committed_is_served(
             started.send_signal(signal.SIGTERM)
             assert started.wait(STOP_TIMEOUT_SECONDS) in (0, -signal.SIGTERM)
             assert "Traceback" not in log.read_text()
+
+
+async def test_a_projector_may_leave_the_views_to_workers_and_keep_search(
+    database_url: str, redis_url: str, event_store: PostgresEventStore, opensearch_url: str, tmp_path: Path
+) -> None:
+    environment = {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "OPENSEARCH_URL": opensearch_url,
+        "COUNTERFOIL_PROJECTOR_FOLLOWS": "search",
+        "COUNTERFOIL_VAR": str(tmp_path / "var"),
+    }
+    with (
+        process("projector", "COUNTERFOIL_PROJECTOR_PORT", tmp_path / "1", **environment) as (projector_url, _),
+        process("query-api", "COUNTERFOIL_QUERY_PORT", tmp_path / "2", **environment) as (query_url, _),
+    ):
+        async with httpx.AsyncClient(timeout=30) as client:
+            for url in (projector_url, query_url):
+                await eventually(partial(status, client, f"{url}/readyz"), lambda answered: answered == 200)
+            position = max(await event_store.append(collected(product(), stock()), {}))
+
+            async def told() -> Any:
+                return (await client.get(f"{projector_url}/readyz")).json()
+
+            there = {"search": position, "search-index": position}
+            body = await eventually(told, lambda told: told["positions"] == there)
+            assert body["degraded"] == []
+
+            async def found() -> Any:
+                return (await client.get(f"{query_url}/v1/search?q=lamp")).json()
+
+            answer = await eventually(found, lambda found: found["engine"] == "opensearch")
+            assert [hit["product_id"] for hit in answer["products"]] == ["lamp"]
+            assert (await client.get(f"{query_url}/v1/suggest?q=lam")).json() == {"suggestions": ["Lamps", "The lamp"]}
+            assert 'counterfoil_circuit_open{store="opensearch"} 0.0' in (await client.get(f"{query_url}/metrics")).text
 
 
 @pytest.mark.parametrize("part", ["projector", "query-api"])

@@ -83,7 +83,7 @@ async def test_what_is_committed_is_seen_in_every_view(
         assert (await views.products(["lamp"]))["lamp"].availability.quantity == 10
         assert (await views.orders([adas.order_id]))[0] is not None
         await eventually(current(projector.positions), lambda held: set(held.values()) == {position})
-        assert set(projector.positions()) == {*VIEWS, "search"}
+        assert set(projector.positions()) == {*VIEWS, "search", "sales"}
         assert projector.troubles() == {}
 
 

@@ -1,0 +1,106 @@
+"""What the command line does about events that could not be applied. The bookkeeping is one: embedded or on Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from rich.console import Console
+from rich.table import Table
+
+from counterfoil.embedded.errors import CannotStartError
+from projections.generations import VIEW_NAMES, Generations
+from projections.keys import Keys
+from projections.valkey import open_redis
+from streams.dead_letters import DeadLetter, DeadLetters, RedisDeadLetters
+
+if TYPE_CHECKING:
+    from counterfoil.settings import Settings
+
+# Whoever feeds a projection looks for it every two seconds.
+RETRY_TIMEOUT_SECONDS = 30.0
+POLL_SECONDS = 0.2
+REDIS_TIMEOUT_SECONDS = 5.0
+PROJECTIONS = (*VIEW_NAMES, "search")
+
+
+def show(settings: Settings, projection: str | None) -> int:
+    """Prints the letters, newest first, of one projection or of all. Returns how many there are."""
+    return asyncio.run(_show(_redis_url(settings), projection))
+
+
+def try_again(settings: Settings, projection: str, stream_id: UUID) -> bool:
+    """Has whoever feeds the projection try the stream again, and prints how that went. True when it is whole now."""
+    return asyncio.run(_try_again(_redis_url(settings), projection, stream_id))
+
+
+def drop(settings: Settings, projection: str, stream_id: UUID) -> int:
+    """Removes the letters of the stream; it stays set aside until it can be applied. Returns how many there were."""
+    return asyncio.run(_drop(_redis_url(settings), projection, stream_id))
+
+
+async def _show(redis_url: str, projection: str | None) -> int:
+    table = Table("projection", "position", "stream", "version", "event", "reason", "set aside", title="Dead letters")
+    async with open_redis(redis_url, timeout_seconds=REDIS_TIMEOUT_SECONDS) as client:
+        generations = Generations(client)
+        for name in PROJECTIONS if projection is None else (projection,):
+            letters = RedisDeadLetters(client, await _keys(generations, name))
+            set_aside = await letters.streams_set_aside(name)
+            for letter in await letters.letters(name):
+                table.add_row(*_row(name, letter), "yes" if letter.stream_id in set_aside else "no longer")
+    Console().print(table if table.row_count else "There are no dead letters.")
+    return table.row_count
+
+
+async def _try_again(redis_url: str, projection: str, stream_id: UUID) -> bool:
+    async with open_redis(redis_url, timeout_seconds=REDIS_TIMEOUT_SECONDS) as client:
+        letters = RedisDeadLetters(client, await _keys(Generations(client), projection))
+        if stream_id not in await letters.streams_set_aside(projection):
+            Console().print(f"Stream {stream_id} is not set aside by {projection!r}.")
+            return False
+        await letters.want_retry(projection, stream_id)
+        if not await _tried(letters, projection, stream_id):
+            Console().print("Nobody has tried it yet: it is tried as soon as the projector, or a worker, runs.")
+            return False
+        whole = stream_id not in await letters.streams_set_aside(projection)
+        Console().print("It could be applied." if whole else "It still cannot be applied; the log says why.")
+        return whole
+
+
+async def _tried(letters: DeadLetters, projection: str, stream_id: UUID) -> bool:
+    try:
+        async with asyncio.timeout(RETRY_TIMEOUT_SECONDS):
+            while stream_id in await letters.retries_wanted(projection):  # noqa: ASYNC110 (another process sees to it)
+                await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _drop(redis_url: str, projection: str, stream_id: UUID) -> int:
+    async with open_redis(redis_url, timeout_seconds=REDIS_TIMEOUT_SECONDS) as client:
+        letters = RedisDeadLetters(client, await _keys(Generations(client), projection))
+        dropped_count = await letters.drop(projection, stream_id)
+    Console().print(f"{dropped_count} dropped.")
+    return dropped_count
+
+
+async def _keys(generations: Generations, projection: str) -> Keys:
+    """Of the live generation; what is not a view has only one."""
+    for view in VIEW_NAMES:
+        if view == projection:
+            return Keys.of((await generations.standing(view)).live)
+    if projection not in PROJECTIONS:
+        raise CannotStartError(f"There is no projection {projection!r}: it is one of {', '.join(PROJECTIONS)}.")
+    return Keys()
+
+
+def _row(projection: str, letter: DeadLetter) -> tuple[str, ...]:
+    return projection, str(letter.position), str(letter.stream_id), str(letter.version), letter.topic, letter.reason
+
+
+def _redis_url(settings: Settings) -> str:
+    if settings.redis_url is None:
+        raise CannotStartError("There are no dead letters to look at: set REDIS_URL, or start the shop.")
+    return settings.redis_url

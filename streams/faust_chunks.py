@@ -1,0 +1,93 @@
+"""Faust's Kafka transport, but for two things.
+
+What was fetched of a partition comes as a few messages, not as thousands: Faust spends two asyncio tasks on each. A
+message's value is a `Chunk`, up to so many records of one partition, in order; its offset is that of the last of them.
+
+And a partition is begun where the *store* says that it goes on, not where Kafka was told that it had come to. What was
+applied and what is read next then cannot disagree, whatever was committed and when; the offsets that are committed to
+Kafka tell those who watch the consumer's lag, and nobody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, cast
+
+from faust.transport.drivers.aiokafka import Consumer, Transport
+from faust.types import TP, Message
+
+CHUNK_LIMIT_RECORDS: Final = 500
+
+
+class _Begins(Protocol):
+    """The app that it is used by."""
+
+    async def beginnings(self, partitions: Collection[TP]) -> Mapping[TP, int | None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Records of one partition: their values, and the offsets of the first and the last."""
+
+    first_offset: int
+    last_offset: int
+    values: list[bytes]
+
+
+class ChunkConsumer(Consumer):
+    """Commits as Faust does, when all agents of a topic have acknowledged a chunk.
+
+    Agents take the chunks of a partition in order and each of them checks that none is missing (streams/places.py), so
+    the last one acknowledged stands for all before it.
+    """
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        fetched = await super()._getmany(active_partitions, timeout)
+        return {tp: _cut(records) for tp, records in fetched.items()}
+
+    def _to_message(self, tp: TP, record: Any) -> Any:
+        last, chunk = record
+        message = super()._to_message(tp, last)
+        message.key, message.value = None, chunk
+        return message
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Called by Faust after each rebalance, before anything is read."""
+        beginnings = await cast(_Begins, self.app).beginnings(self.assignment())
+        known = {tp: offset for tp, offset in beginnings.items() if offset is not None}
+        unknown = [self._new_topicpartition(*tp) for tp, offset in beginnings.items() if offset is None]
+        if unknown:
+            await self._thread.seek_to_beginning(*unknown)
+        if known:
+            await self._thread.seek_wait(known)
+        return cast(Mapping[TP, int], beginnings)  # Faust takes None for one without an offset, too
+
+    def _new_offset(self, tp: TP) -> int | None:
+        acknowledged = self._acked[tp]
+        if not acknowledged:
+            return None
+        last = max(acknowledged)
+        acknowledged.clear()
+        self._acked_index[tp].clear()
+        return last + 1
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Offsets within a chunk are no gaps."""
+
+
+class ChunkTransport(Transport):
+    Consumer = ChunkConsumer
+
+
+def chunk_of(message: Message) -> Chunk:
+    return cast(Chunk, message.value)
+
+
+def _cut(records: list[Any]) -> list[tuple[Any, Chunk]]:
+    cut = []
+    for first in range(0, len(records), CHUNK_LIMIT_RECORDS):
+        some = records[first : first + CHUNK_LIMIT_RECORDS]
+        last = some[-1]
+        cut.append((last, Chunk(some[0].offset, last.offset, [record.value for record in some])))
+    return cut

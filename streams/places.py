@@ -1,0 +1,80 @@
+"""Where the reading of each Kafka partition stands: that nothing is left out, and where it goes on another time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from redis.asyncio import Redis
+
+from projections.keys import Keys
+from streams.feeder import CannotGoOn
+
+# KEYS: the checkpoint, the offsets. ARGV: the fields that there are to be. Where there are others (another number of
+# partitions, or the whole log as one), none of the old partitions is one of the new ones: each begins with what all of
+# the old ones hold, and is read from its beginning.
+_DIVIDE = """
+local wanted, held, least, same = {}, redis.call('HGETALL', KEYS[1]), nil, true
+for _, field in ipairs(ARGV) do wanted[field] = true end
+for i = 1, #held, 2 do
+  local position = tonumber(held[i + 1])
+  least = math.min(least or position, position)
+  same = same and wanted[held[i]] ~= nil
+end
+if same and #held / 2 == #ARGV then return 0 end
+redis.call('DEL', KEYS[1], KEYS[2])
+for _, field in ipairs(ARGV) do redis.call('HSET', KEYS[1], field, string.format('%.0f', least or 0)) end
+return 1
+"""
+
+
+class Place:
+    """How far one agent has come in one partition, since it was given that partition."""
+
+    def __init__(self, partition: str, generation: int, begins_at: int | None) -> None:
+        """`begins_at` is the first offset that it needs; None: whatever there is."""
+        self.generation = generation
+        self.next_offset = begins_at
+        self._partition = partition
+
+    def check(self, first_offset: int) -> None:
+        """To be asked before a chunk is applied. Raises CannotGoOn when something was left out before it."""
+        if self.next_offset is not None and first_offset > self.next_offset:
+            raise CannotGoOn(
+                f"{self._partition} goes on at offset {first_offset}, and what is at {self.next_offset} was not seen: "
+                "the topic no longer holds it, or it was lost on the way."
+            )
+
+    def advance(self, last_offset: int) -> None:
+        """All up to there is applied."""
+        self.next_offset = max(self.next_offset or 0, last_offset + 1)
+
+
+class StoredPlaces:
+    """Offsets beside the checkpoints of a view. They are written after what was applied, and so never ahead of it."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._divide = redis.register_script(_DIVIDE)
+
+    async def prepare(self, keys: Keys, projection: str, partitions: Collection[str]) -> None:
+        """Every partition has a checkpoint from now on, so that a view's position is that of the last of them all."""
+        await self._divide(keys=[keys.checkpoint(projection), keys.offsets(projection)], args=list(partitions))
+
+    async def join(self, keys: Keys, projection: str, partitions: Collection[str]) -> None:
+        """The same for a generation that is being built: what it holds of the whole log stays beside it."""
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            for partition in partitions:
+                pipeline.hsetnx(keys.checkpoint(projection), partition, "0")
+            await pipeline.execute()
+
+    async def offsets(self, keys: Keys, projection: str, partitions: Collection[str]) -> dict[str, int | None]:
+        """None for a partition of which the store holds nothing."""
+        if not partitions:
+            return {}
+        stored = await self._redis.hmget(keys.offsets(projection), list(partitions))
+        return {name: None if offset is None else int(offset) for name, offset in zip(partitions, stored, strict=True)}
+
+    async def write(self, keys: Keys, projection: str, offsets: Mapping[str, int]) -> None:
+        written: dict[Any, str] = {partition: str(offset) for partition, offset in offsets.items()}
+        await self._redis.hset(keys.offsets(projection), mapping=written)
