@@ -79,7 +79,8 @@ def _make_database(server_url: str, url: str) -> None:
         connection.execute(f"DROP DATABASE IF EXISTS {DATABASE}".encode())
         connection.execute(f"CREATE DATABASE {DATABASE}".encode())
     with psycopg.connect(url) as connection:
-        connection.execute(schema.CREATE.encode())
+        for step in schema.STEPS:
+            connection.execute(step.encode())
 
 
 async def _fill(url: str, products_count: int, seed: int) -> None:

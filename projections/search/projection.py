@@ -18,30 +18,38 @@ from projections.writes import CheckpointLost
 
 STREAM_PAGE_EVENTS: Final = 500
 
-_POSITION: Final = "SELECT position FROM search.checkpoint WHERE projection = %s"
-# Whoever holds the row is the only writer until it commits.
-_LOCK: Final = """
-INSERT INTO search.checkpoint (projection, position) VALUES (%s, 0)
-    ON CONFLICT (projection) DO UPDATE SET position = search.checkpoint.position
+# Whoever holds the lock is the only writer until it commits, whichever partitions there are: a product is made of
+# several streams, and its row of what several partitions bring. Any number will do that nobody else uses.
+WRITER_LOCK: Final = 0x73656172
+
+_POSITION: Final = "SELECT position FROM search.checkpoint WHERE projection = %s AND partition = %s"
+_LOCK: Final = "SELECT pg_advisory_xact_lock(%s)"
+_HELD: Final = """
+INSERT INTO search.checkpoint (projection, partition, position) VALUES (%s, %s, 0)
+    ON CONFLICT (projection, partition) DO UPDATE SET position = search.checkpoint.position
 RETURNING position
 """
-_ADVANCE: Final = "UPDATE search.checkpoint SET position = %s WHERE projection = %s"
+_ADVANCE: Final = "UPDATE search.checkpoint SET position = %s WHERE projection = %s AND partition = %s"
 
 
 class SearchProjection:
-    """Keeps the search tables up with the log. Rows and checkpoint are written in one transaction: once each."""
+    """Keeps the search tables up with the log. Rows and checkpoint are written in one transaction: once each.
+
+    `partition` names the share of the log that this one is fed; one log in one process is partition "0".
+    """
 
     name: Final = "search"
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], streams: Streams) -> None:
+    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], streams: Streams, partition: str = "0") -> None:
         self._pool = pool
         self._streams = streams
+        self._partition = partition
         self._position = 0
 
     async def checkpoint(self) -> int:
         """The last position whose events are in the tables; 0 when there are none."""
         async with self._pool.connection() as connection:
-            row = await (await connection.execute(_POSITION, [self.name])).fetchone()
+            row = await (await connection.execute(_POSITION, [self.name, self._partition])).fetchone()
         self._position = int(row[0]) if row else 0
         return self._position
 
@@ -57,7 +65,7 @@ class SearchProjection:
                 raise CheckpointLost(self.name, self._position, held)
             if up_to > held:
                 await self._write(connection, [recorded.event for recorded in batch if recorded.position > held])
-                await connection.execute(_ADVANCE, [up_to, self.name])
+                await connection.execute(_ADVANCE, [up_to, self.name, self._partition])
         self._position = max(held, up_to)
 
     async def repair(self, stream_id: UUID) -> None:
@@ -70,7 +78,8 @@ class SearchProjection:
             version = events[-1].originator_version
 
     async def _lock(self, connection: AsyncConnection[Any]) -> int:
-        row = await (await connection.execute(_LOCK, [self.name])).fetchone()
+        await connection.execute(_LOCK, [WRITER_LOCK])
+        row = await (await connection.execute(_HELD, [self.name, self._partition])).fetchone()
         return int(row[0]) if row else 0
 
     async def _write(self, connection: AsyncConnection[Any], events: Sequence[AnyEvent]) -> None:
@@ -105,6 +114,7 @@ class SearchProjection:
 async def open_search_projection(
     database_url: str,
     streams: Streams,
+    partition: str = "0",
     *,
     connect_timeout_seconds: float = 5.0,
     statement_timeout_seconds: float = 30.0,
@@ -131,4 +141,4 @@ async def open_search_projection(
         open=False,
     )
     async with pool:
-        yield SearchProjection(pool, streams)
+        yield SearchProjection(pool, streams, partition)

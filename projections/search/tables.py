@@ -113,11 +113,50 @@ SELECT word, count(*)
  GROUP BY word
     ON CONFLICT (word) DO UPDATE SET documents = l.documents + excluded.documents
 """
+_LEAVE_SUGGESTIONS: Final = """
+UPDATE search.suggestions s
+   SET products = s.products - gone.products, units_sold = s.units_sold - gone.units_sold,
+       revision = nextval('search.revision')
+  FROM (SELECT text, count(*) AS products, sum(p.units_sold) AS units_sold
+          FROM search.products p JOIN search.documents d USING (id),
+               LATERAL search.texts(d.title, d.brand, d.category) AS text
+         WHERE p.sku = ANY(%s) AND p.listed
+         GROUP BY text) gone
+ WHERE s.text = gone.text
+"""
+_ENTER_SUGGESTIONS: Final = """
+INSERT INTO search.suggestions AS s (text, products, units_sold, revision)
+SELECT text, products, units_sold, nextval('search.revision')
+  FROM (SELECT text, count(*) AS products, sum(p.units_sold) AS units_sold
+          FROM search.products p JOIN search.documents d USING (id),
+               LATERAL search.texts(d.title, d.brand, d.category) AS text
+         WHERE p.sku = ANY(%s) AND p.listed
+         GROUP BY text) entering
+    ON CONFLICT (text)
+    DO UPDATE SET products = s.products + excluded.products, units_sold = s.units_sold + excluded.units_sold,
+                  revision = excluded.revision
+"""
 _CLEAR_LEXICON: Final = "DELETE FROM search.lexicon WHERE documents <= 0"
 _SAVE_UNITS_SOLD: Final = """
 INSERT INTO search.products AS p (sku, units_sold)
 SELECT * FROM unnest(%s::text[], %s::bigint[])
     ON CONFLICT (sku) DO UPDATE SET units_sold = p.units_sold + excluded.units_sold
+"""
+_SAVE_POPULARITY: Final = """
+UPDATE search.suggestions s
+   SET units_sold = s.units_sold + sold.units, revision = nextval('search.revision')
+  FROM (SELECT text, sum(sale.units)::bigint AS units
+          FROM unnest(%s::text[], %s::bigint[]) AS sale (sku, units)
+          JOIN search.products p USING (sku) JOIN search.documents d USING (id),
+               LATERAL search.texts(d.title, d.brand, d.category) AS text
+         WHERE p.listed
+         GROUP BY text) sold
+ WHERE s.text = sold.text
+"""
+_NOTE_CHANGES: Final = """
+INSERT INTO search.changes (id, revision)
+SELECT id, nextval('search.revision') FROM search.products WHERE sku = ANY(%s)
+    ON CONFLICT (id) DO UPDATE SET revision = excluded.revision
 """
 _SAVE_IN_STOCK: Final = """
 UPDATE search.products p SET in_stock = now.in_stock
@@ -162,11 +201,14 @@ async def save(connection: AsyncConnection[Any], before: State, after: State) ->
             await connection.execute(
                 _SAVE_LEVELS, [_json([_level_row(place, level) for place, level in levels.items()])]
             )
+        sold: Collection[str] = ()
         if sales:
             await connection.execute(_SAVE_SALES, [_json(sales)])
-            await _save_units_sold(connection, before, sales)
+            sold = await _save_units_sold(connection, before, sales)
         if skus := {listing.sku for listing in listings} | {sku for sku, _ in levels}:
             await connection.execute(_SAVE_IN_STOCK, [list(skus)])
+        if changed := skus.union(sold):
+            await connection.execute(_NOTE_CHANGES, [list(changed)])
 
 
 async def _save_listings(
@@ -176,6 +218,7 @@ async def _save_listings(
     skus = [listing.sku for listing in described]
     if described:
         await connection.execute(_LEAVE_LEXICON, [skus])
+        await connection.execute(_LEAVE_SUGGESTIONS, [skus])
     await connection.execute(_SAVE_CATEGORIES, [rows])
     await connection.execute(_SAVE_BRANDS, [rows])
     await connection.execute(_SAVE_PRODUCTS, [rows])
@@ -183,10 +226,12 @@ async def _save_listings(
         await connection.execute(_SAVE_DOCUMENTS, [_json([_listing_row(listing) for listing in described])])
         await connection.execute(_SAVE_VECTORS, [skus])
         await connection.execute(_ENTER_LEXICON, [skus])
+        await connection.execute(_ENTER_SUGGESTIONS, [skus])
         await connection.execute(_CLEAR_LEXICON)
 
 
-async def _save_units_sold(connection: AsyncConnection[Any], before: State, sales: Iterable[Sale]) -> None:
+async def _save_units_sold(connection: AsyncConnection[Any], before: State, sales: Iterable[Sale]) -> Collection[str]:
+    """The SKUs whose figure changed."""
     units_sold: Counter[str] = Counter()
     for sale in sales:
         units_sold.update(sale.counted())
@@ -195,6 +240,8 @@ async def _save_units_sold(connection: AsyncConnection[Any], before: State, sale
     changed = {sku: units for sku, units in units_sold.items() if units}
     if changed:
         await connection.execute(_SAVE_UNITS_SOLD, [list(changed), list(changed.values())])
+        await connection.execute(_SAVE_POPULARITY, [list(changed), list(changed.values())])
+    return changed.keys()
 
 
 def _changed(before: Mapping[_Key, _Row], after: Mapping[_Key, _Row]) -> dict[_Key, _Row]:

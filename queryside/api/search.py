@@ -6,11 +6,11 @@ from decimal import Decimal
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from queryside.api.category_tree import Categories, tree
 from queryside.api.freshness import fresh
-from queryside.api.parameters import only
+from queryside.api.parameters import Parameters, only
 from queryside.api.problems import problems
 from queryside.errors import InvalidQuery, NotFound
 from queryside.search.category_path import parse_path
@@ -48,10 +48,8 @@ Text = Annotated[str, AfterValidator(_without_nul)]
 PriceMinor = Annotated[int | None, Field(ge=0, le=MAX_PRICE_MINOR, description="minor units, inclusive")]
 
 
-class Within(BaseModel):
+class Within(Parameters):
     """The query parameters that narrow and sort products, wherever they are looked for."""
-
-    model_config = ConfigDict(extra="forbid")
 
     q: Annotated[
         Text | None,
@@ -62,8 +60,8 @@ class Within(BaseModel):
     ] = None
     brand: Annotated[
         list[Annotated[Text, Field(max_length=MAX_NAME_LENGTH)]],
-        Field(max_length=MAX_BRANDS_COUNT, description="may be repeated: any of them"),
-    ] = []
+        Field(default_factory=list, max_length=MAX_BRANDS_COUNT, description="may be repeated: any of them"),
+    ]
     price_min: PriceMinor = None
     price_max: PriceMinor = None
     min_rating: Annotated[Decimal | None, Field(ge=0, le=5, max_digits=10, description="stars")] = None

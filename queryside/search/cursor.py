@@ -1,4 +1,7 @@
-"""Where a page of search results ended. Opaque to clients; bound to the query it came from."""
+"""Where a page of search results ended. Opaque to clients; bound to the query it came from.
+
+Any engine goes on from another's: they sort by the same figures. Only how well words match each says for itself.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import msgspec
 
 from queryside.errors import QueryError
 from queryside.search.query import MAX_TEXT_LENGTH, SearchQuery
+from queryside.search.result import EngineName
 
 MAX_CURSOR_LENGTH: Final = 2048
 _BIGINT: Final = 2**63
@@ -39,13 +43,13 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     corrected_text: Annotated[str, msgspec.Meta(max_length=2 * MAX_TEXT_LENGTH)] | None = None
 
 
-def write_cursor(query: SearchQuery, key: int, sku: str, corrected_text: str | None) -> str:
-    cursor = Cursor(_digest(query), key, sku, corrected_text)
+def write_cursor(engine: EngineName, query: SearchQuery, key: int, sku: str, corrected_text: str | None) -> str:
+    cursor = Cursor(_digest(query, engine), key, sku, corrected_text)
     return urlsafe_b64encode(msgspec.json.encode(cursor)).rstrip(b"=").decode()
 
 
-def read_cursor(query: SearchQuery) -> Cursor | None:
-    """The cursor that `query` carries. Raises InvalidCursor."""
+def read_cursor(query: SearchQuery, engine: EngineName) -> Cursor | None:
+    """The cursor that `query` carries. Raises InvalidCursor, also for one that `engine` cannot go on from."""
     if query.cursor is None:
         return None
     try:
@@ -54,12 +58,12 @@ def read_cursor(query: SearchQuery) -> Cursor | None:
     except (ValueError, binascii.Error, msgspec.MsgspecError) as error:
         raise InvalidCursor from error
     text = cursor.sku + (cursor.corrected_text or "")
-    if cursor.query_digest != _digest(query) or "\x00" in text:
+    if cursor.query_digest != _digest(query, engine) or "\x00" in text:
         raise InvalidCursor
     return cursor
 
 
-def _digest(query: SearchQuery) -> str:
+def _digest(query: SearchQuery, engine: EngineName) -> str:
     # The size of a page may change from one to the next; nothing else may.
     what = (
         query.text,
@@ -70,5 +74,6 @@ def _digest(query: SearchQuery) -> str:
         query.min_rating.normalize() if query.min_rating is not None else None,
         query.in_stock,
         query.sort,
+        engine if query.sort == "relevance" and query.text is not None else None,
     )
     return blake2b(msgspec.json.encode(what), digest_size=9).hexdigest()

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from queryside.errors import QueryError
 from queryside.search.query import SearchQuery
 from queryside.search.result import CategoryCount, EngineName, SearchResult
+
+SUGGESTIONS_COUNT: Final = 10
 
 
 class SearchUnavailable(QueryError):
@@ -19,6 +21,10 @@ class SearchUnavailable(QueryError):
         super().__init__("Search cannot be answered at the moment.")
 
 
+class SearchRefused(SearchUnavailable):
+    """The engine works, and would not answer this one: another engine might."""
+
+
 class SearchEngine(Protocol):
     """The port. Every engine passes the same contract suite, so that one can stand in for another."""
 
@@ -29,6 +35,14 @@ class SearchEngine(Protocol):
         """One page. While the products stay as they are, paging to the end gives each once.
 
         Raises InvalidCursor, SearchUnavailable.
+        """
+        ...
+
+    async def suggest(self, text: str) -> tuple[str, ...]:
+        """What may be meant by what is typed so far: titles, brands and categories of products that are there.
+
+        Each word is the beginning of a word in it, or nearly so if there is none; those that sold most come first, at
+        most SUGGESTIONS_COUNT. Raises SearchUnavailable.
         """
         ...
 

@@ -10,13 +10,14 @@ from psycopg import AsyncConnection
 from psycopg.sql import SQL, Composed
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
+from queryside.search import answer
 from queryside.search.cursor import Cursor, read_cursor
 from queryside.search.engine import SearchUnavailable
-from queryside.search.postgres import answer
 from queryside.search.postgres.statement import IN_CATEGORY, has_words, search_statement, word_parameters
-from queryside.search.postgres.words import Words, allowed_edits, correctable, folded, parse, replaced
+from queryside.search.postgres.suggesting import suggestions
 from queryside.search.query import SearchQuery
 from queryside.search.result import CategoryCount, EngineName, SearchResult
+from queryside.search.words import Words, allowed_edits, correctable, folded, parse, replaced
 
 _ANY: Final = SQL("SELECT EXISTS (SELECT FROM search.vectors v WHERE {has_words})")
 _CATEGORIES: Final = """
@@ -25,7 +26,7 @@ SELECT c.path, p.count
   JOIN search.categories c ON c.id = p.category_id
  ORDER BY c.path
 """
-_POSITION: Final = "SELECT position FROM search.checkpoint WHERE projection = 'search'"
+_POSITION: Final = "SELECT coalesce(min(position), 0) FROM search.checkpoint WHERE projection = 'search'"
 _HAS_CATEGORY: Final = SQL("SELECT EXISTS (SELECT FROM search.products p WHERE p.listed AND {in_category})")
 # The last word may be the beginning of one: it is right when any word begins so.
 _NEAREST: Final = """
@@ -53,7 +54,7 @@ class PostgresSearch:
         self._pool = pool
 
     async def search(self, query: SearchQuery) -> SearchResult:
-        cursor = read_cursor(query)
+        cursor = read_cursor(query, self.name)
         corrected = cursor.corrected_text if cursor else None
         async with self._connection() as connection:
             text = corrected or query.text
@@ -63,7 +64,11 @@ class PostgresSearch:
                 corrected = await self._corrected(connection, text, words)
                 if corrected is not None:
                     found = await self._found(connection, query, parse(corrected), None)
-        return answer.result(query, found, corrected)
+        return answer.result(self.name, query, found, corrected)
+
+    async def suggest(self, text: str) -> tuple[str, ...]:
+        async with self._connection() as connection:
+            return await suggestions(connection, text)
 
     async def categories(self) -> tuple[CategoryCount, ...]:
         async with self._connection() as connection:

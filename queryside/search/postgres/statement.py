@@ -10,11 +10,9 @@ from psycopg import sql
 from psycopg.sql import SQL, Composable, Composed
 
 from queryside.search.cursor import Cursor
-from queryside.search.postgres.words import Words, quoted
+from queryside.search.facets import MAX_FACET_VALUES, PRICE_BOUNDS
 from queryside.search.query import SearchQuery
-
-MAX_FACET_VALUES: Final = 50
-PRICE_BOUNDS: Final = (1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000)
+from queryside.search.words import Words
 
 _WHOLE: Final = SQL("websearch_to_tsquery('search.shop', %(whole)s)")
 _STEM: Final = SQL("to_tsquery('search.shop', %(last_prefix)s)")
@@ -158,6 +156,11 @@ def word_parameters(words: Words) -> dict[str, Any]:
         return {"whole": words.whole}
     last = quoted(words.beginning)
     return {"whole": words.whole, "last": last, "last_prefix": f"{last}:*"}
+
+
+def quoted(word: str) -> str:
+    """`word` as one operand of to_tsquery, whatever is in it."""
+    return "'" + word.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def _words(words: Words, beginning: Composable) -> Composable:

@@ -1,5 +1,5 @@
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"tests.integration.search.{name}" for name in ("contract", "words_contract", "small_shop"))
+    *(f"tests.integration.search.{name}" for name in ("contract", "words_contract", "suggest_contract", "small_shop"))
 )

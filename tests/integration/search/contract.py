@@ -10,10 +10,11 @@ from queryside.search import InvalidCursor, SearchQuery
 from queryside.search.query import Sort
 from tests.integration.search.shop import Shop
 from tests.integration.search.small_shop import SORTS, Index, facet, found_skus, skus, small_shop
+from tests.integration.search.suggest_contract import SuggestContract
 from tests.integration.search.words_contract import WordsContract
 
 
-class SearchContract(WordsContract):
+class SearchContract(WordsContract, SuggestContract):
     # -- filters
 
     @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 
 from counterfoil.embedded.ports import free_port
 from projections.search import open_search_projection
-from queryside.api import search
+from queryside.api import search, suggest
 from queryside.errors import NotThereInTime, QueryError
 from queryside.search.postgres import open_postgres_search
 from queryside.search.result import SearchResult
@@ -34,6 +34,7 @@ class Freshness:
 def app_on(engine: object) -> FastAPI:
     app = FastAPI()
     app.include_router(search.router)
+    app.include_router(suggest.router)
     app.state.search = engine
     app.state.freshness = Freshness()
 
@@ -132,7 +133,7 @@ async def test_every_parameter_does_what_it_says(client: httpx.AsyncClient) -> N
         {"price_max": 10**400},
         {"price_max": "1.5"},
         {"price_min": "cheap"},
-        {"price_min": ""},
+        {"price_min": " "},
         {"price_min": 2, "price_max": 1},
         {"min_rating": -0.1},
         {"min_rating": 5.1},
@@ -148,6 +149,8 @@ async def test_every_parameter_does_what_it_says(client: httpx.AsyncClient) -> N
         {"cursor": "x" * 5000},
         {"cursor": "\x00"},
         {"page": 2},
+        {"page": ""},
+        {"sort": ["", ""]},
         {"Q": "lamp"},
         {"limit": [1, 2]},
         {"q": ["lamp", "chair"]},
@@ -158,6 +161,20 @@ async def test_what_cannot_be_is_refused(client: httpx.AsyncClient, parameters: 
     assert response.status_code == 422
     if "category" not in parameters:
         assert (await client.get("/v1/categories/Home", params=parameters)).status_code == 422
+
+
+EMPTY = "q=&brand=&price_min=&price_max=&min_rating=&in_stock=&sort=&limit=&cursor="
+
+
+@pytest.mark.parametrize(("url", "query"), [("/v1/search", f"category=&{EMPTY}"), ("/v1/categories/Home", EMPTY)])
+async def test_a_parameter_without_a_value_is_as_good_as_none(client: httpx.AsyncClient, url: str, query: str) -> None:
+    everything = await get(client, url)
+    assert len(everything["products"]) > 1
+    alone = query.split("&")
+    for given in [query, *alone, *(parameter.rstrip("=") for parameter in alone)]:
+        answer = await client.get(f"{url}?{given}")  # as it stands here: given `params`, httpx drops what is in the URL
+        assert (answer.status_code, answer.json()) == (200, everything), given
+    assert await found(client, url, brand=["", "Lumen"]) == await found(client, url, brand="Lumen")
 
 
 @pytest.mark.parametrize(
@@ -273,3 +290,19 @@ def test_the_openapi_page_says_it_all() -> None:
         "Min-Position",
     }  # fmt: skip
     assert {"corrected_query", "engine", "facets"} <= set(page["components"]["schemas"]["SearchResult"]["properties"])
+
+
+async def test_suggestions_while_typing(client: httpx.AsyncClient) -> None:
+    assert await get(client, "/v1/suggest", q=" vintge ") == {"suggestions": ["Vintage lantern"]}
+    for nothing in ({}, {"q": ""}, {"q": "  "}):
+        assert await get(client, "/v1/suggest", **nothing) == {"suggestions": []}
+
+
+@pytest.mark.parametrize("query", ["q=a&q=b", "q=%00", f"q={'x' * 201}", "limit=3"])
+async def test_what_cannot_be_typed_is_refused(client: httpx.AsyncClient, query: str) -> None:
+    assert (await client.get(f"/v1/suggest?{query}")).status_code == 422
+
+
+async def test_suggestions_wait_for_the_position_that_the_caller_knows(app: FastAPI, client: httpx.AsyncClient) -> None:
+    assert (await client.get("/v1/suggest?q=l", headers={"Min-Position": "6"})).status_code == 503
+    assert app.state.freshness.asked == [("search", 6)]

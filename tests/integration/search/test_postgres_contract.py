@@ -12,7 +12,7 @@ from tests.integration.search.contract import SearchContract
 from tests.integration.search.shop import Shop
 from tests.integration.search.small_shop import Index
 
-TABLES = "products, documents, vectors, categories, brands, stock, orders, lexicon, checkpoint"
+TABLES = "products, documents, vectors, categories, brands, stock, orders, lexicon, checkpoint, changes, suggestions"
 
 
 class TestPostgresSearch(SearchContract):

@@ -29,7 +29,9 @@ SEEN = {
     "stock": "SELECT * FROM search.stock ORDER BY sku, warehouse_id",
     "orders": "SELECT * FROM search.orders ORDER BY order_id",
     "lexicon": "SELECT * FROM search.lexicon ORDER BY word",
-    "checkpoint": "SELECT * FROM search.checkpoint",
+    "suggestions": "SELECT text, products, units_sold FROM search.suggestions WHERE products <> 0 ORDER BY text",
+    "changed": "SELECT p.sku FROM search.changes c JOIN search.products p USING (id) ORDER BY p.sku",
+    "checkpoint": "SELECT projection, position FROM search.checkpoint",
 }
 
 

@@ -32,7 +32,8 @@ async def test_an_ordinary_user_can_make_and_drop_it(owner_url: str, extensions_
             connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{extensions_in}"'.encode())
             for extension in ("unaccent", "fuzzystrmatch"):
                 connection.execute(f'CREATE EXTENSION {extension} SCHEMA "{extensions_in}"'.encode())
-        connection.execute(schema.CREATE.encode())
+        for step in schema.STEPS:
+            connection.execute(step.encode())
     shop = small_shop()
     async with open_search_projection(owner_url, shop) as projection, open_postgres_search(owner_url) as engine:
         await projection.apply(shop.history, shop.position)

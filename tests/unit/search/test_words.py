@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queryside.search.postgres.words import Words, allowed_edits, correctable, folded, parse, quoted, replaced
+from queryside.search.postgres.statement import quoted
+from queryside.search.words import Words, allowed_edits, correctable, folded, parse, replaced
 
 
 @pytest.mark.parametrize(

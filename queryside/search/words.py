@@ -1,4 +1,4 @@
-"""From what was typed to what Postgres matches, and the words in it that may be misspelt."""
+"""From what was typed to what is looked for, and the words in it that may be misspelt."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MIN_PREFIX_LENGTH: Final = 3
-# The same characters part words here and in search.plain(); control characters mean nothing.
+# The same characters part words here and in the engines; control characters mean nothing.
 _GAPS: Final = re.compile(r"[\s/_\x00-\x1f\x7f-\x9f]+")
 _WORD: Final = re.compile(r"[^\W\d_]{3,40}")
 _EXCLUDED: Final = re.compile(r'(?<!\S)-(?:"[^"]*"?|\S+)')
@@ -17,7 +17,7 @@ _EXCLUDED: Final = re.compile(r'(?<!\S)-(?:"[^"]*"?|\S+)')
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """`whole` is in the syntax of websearch_to_tsquery; `beginning` is a last word that may be unfinished."""
+    """`whole` is as it was typed: words, "phrases", -exclusions, or. `beginning` is a last word, maybe unfinished."""
 
     whole: str
     beginning: str | None
@@ -33,9 +33,9 @@ def parse(text: str) -> Words:
     return Words(head, last)
 
 
-def quoted(word: str) -> str:
-    """`word` as one operand of to_tsquery, whatever is in it."""
-    return "'" + word.replace("\\", "\\\\").replace("'", "''") + "'"
+def plain_words(text: str) -> list[str]:
+    """The words of `text` as they stand, whatever signs are around them."""
+    return _GAPS.sub(" ", text).split()
 
 
 def correctable(text: str) -> list[str]:

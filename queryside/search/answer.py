@@ -1,4 +1,4 @@
-"""From what the statement gives to what is answered."""
+"""From what an engine finds to what is answered."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import msgspec
 from projections.availability import availability
 from queryside.search.category_path import format_path
 from queryside.search.cursor import write_cursor
-from queryside.search.postgres.statement import PRICE_BOUNDS
+from queryside.search.facets import PRICE_BOUNDS
 from queryside.search.query import SearchQuery
 from queryside.search.result import (
     CategoryFacet,
+    EngineName,
     Facets,
     FacetValue,
     FoundProduct,
@@ -49,15 +50,20 @@ class Found(msgspec.Struct, frozen=True):
     stars: tuple[tuple[int, int], ...]
 
 
-def result(query: SearchQuery, found: Found, corrected_text: str | None) -> SearchResult:
+def found_row(key: int, fields: dict[str, object]) -> FoundRow:
+    """Of a product's `fields` as they are named here."""
+    return msgspec.convert({"key": key, **fields}, FoundRow)
+
+
+def result(engine: EngineName, query: SearchQuery, found: Found, corrected_text: str | None) -> SearchResult:
     page = found.products[: query.limit]
     more = len(found.products) > query.limit
     return SearchResult(
         products=tuple(_product(row) for row in page),
         facets=_facets(found),
         total=found.total,
-        next_cursor=write_cursor(query, page[-1].key, page[-1].sku, corrected_text) if more else None,
-        engine="postgres",
+        next_cursor=write_cursor(engine, query, page[-1].key, page[-1].sku, corrected_text) if more else None,
+        engine=engine,
         corrected_query=corrected_text,
     )
 
