@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LIVE_PREFIX = "counterfoil:1"
+ROOT = "counterfoil"
+FIRST_GENERATION = 1
+# A hash: which generation of each view is live, kept or being built (projections/generations.py).
+GENERATIONS = f"{ROOT}:generations"
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
     """`prefix` names the generation."""
 
-    prefix: str = LIVE_PREFIX
+    prefix: str = f"{ROOT}:{FIRST_GENERATION}"
+
+    @classmethod
+    def of(cls, generation: int) -> Keys:
+        return cls(f"{ROOT}:{generation}")
 
     def checkpoint(self, projection: str) -> str:
         """A hash: partition -> position."""
@@ -44,3 +51,11 @@ class Keys:
     def set_aside(self, projection: str) -> str:
         """A hash: stream id -> the position of the event that could not be applied."""
         return f"{self.prefix}:set-aside:{projection}"
+
+    def retries(self, projection: str) -> str:
+        """A set: the streams set aside that somebody wants tried again."""
+        return f"{self.prefix}:retries:{projection}"
+
+    def offsets(self, projection: str) -> str:
+        """A hash: partition -> the Kafka offset at which it goes on."""
+        return f"{self.prefix}:offsets:{projection}"

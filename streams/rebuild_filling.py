@@ -1,0 +1,130 @@
+"""Fills a generation that nobody reads yet: large batches, small writes, and views kept in memory while they change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from projections.keys import Keys
+from projections.recorded import Recorded
+from projections.views import Slot, View
+from projections.writes import Checkpoint, Write, Writer
+from streams.feeder import Feeder
+from streams.patience import TRANSIENT
+
+# A script keeps all others waiting: a few milliseconds of it, readers do not notice.
+WRITES_AT_ONCE_COUNT: Final = 250
+KEPT_VIEWS_COUNT: Final = 10_000
+FEEDER_BATCH_EVENTS: Final = 500
+
+
+class Filling:
+    """`apply` returns before its writes are stored; the checkpoint is written after all of them.
+
+    So a crash costs the last batch, which is applied again. A batch that cannot be applied as a whole goes to `feeder`,
+    which finds the event and sets its stream aside.
+    """
+
+    def __init__(self, view: View[Any], redis: Redis, keys: Keys, feeder: Feeder) -> None:
+        self._view = view
+        self._redis = redis
+        self._checkpoint_key = keys.checkpoint(view.name)
+        self._feeder = feeder
+        self._writer = Writer(redis)
+        self._kept: OrderedDict[Slot, Any] = OrderedDict()
+        self._writing: asyncio.Task[None] | None = None
+        self._opened = False
+        self.position = 0
+
+    async def open(self) -> int:
+        """The position to go on from. The first time, streams that were set aside are tried again."""
+        await (self._feeder.learn_set_aside() if self._opened else self._feeder.open())
+        self._opened = True
+        self.position = await self._feeder.projection.checkpoint()
+        self._kept.clear()
+        return self.position
+
+    async def apply(self, events: Sequence[Recorded], up_to: int) -> None:
+        """All events between the last place and this one. Raises what the store raises, also of the batch before."""
+        try:
+            writes = await self._evolve(events)
+        except TRANSIENT:
+            raise
+        except Exception:  # the feeder finds out which event it was, and raises what is to be raised
+            await self.flush()
+            await self._feed(events, up_to)
+            return
+        await self.flush()
+        self._writing = asyncio.create_task(self._write(writes, up_to))
+        await asyncio.sleep(0)  # lets the first of it be sent before the next batch is worked on
+        while len(self._kept) > KEPT_VIEWS_COUNT + len(writes):
+            self._kept.popitem(last=False)
+
+    async def flush(self) -> None:
+        """Everything that was applied is stored when this returns. Raises what the store raises."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            await writing
+
+    async def close(self) -> None:
+        """What is being written is given up."""
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.gather(self._writing, return_exceptions=True)
+            self._writing = None
+
+    async def _evolve(self, events: Sequence[Recorded]) -> list[Write]:
+        slot_of, evolve, kept = self._view.slot, self._view.evolve, self._kept
+        slots = [slot_of(recorded.event) for recorded in events]
+        firsts: dict[Slot, int] = {}
+        for slot, recorded in zip(slots, events, strict=True):
+            if slot not in firsts:
+                firsts[slot] = recorded.event.originator_version
+        await self._load([slot for slot, version in firsts.items() if version > 1 and slot not in kept])
+        changed: dict[Slot, Any] = {}
+        for slot, recorded in zip(slots, events, strict=True):
+            view = changed.get(slot)
+            if view is None:
+                view = kept.get(slot)
+            changed[slot] = evolve(view, recorded.event)
+        for slot, view in changed.items():
+            kept[slot] = view
+            kept.move_to_end(slot)
+        view_writes = self._view.writes
+        return [write for slot, view in changed.items() for write in view_writes(slot, view)]
+
+    async def _load(self, slots: Sequence[Slot]) -> None:
+        """What is not in memory; a stream that begins in this very batch has nothing, or what it comes to again."""
+        if not slots:
+            return
+        await self.flush()
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for slot in slots:
+                pipeline.hmget(slot.key, slot.fields)
+            stored = await pipeline.execute()
+        for slot, values in zip(slots, stored, strict=True):
+            if (view := self._view.load(slot, values)) is not None:
+                self._kept[slot] = view
+
+    async def _write(self, writes: Sequence[Write], up_to: int) -> None:
+        position = self.position
+        for first in range(0, len(writes), WRITES_AT_ONCE_COUNT):
+            chunk = writes[first : first + WRITES_AT_ONCE_COUNT]
+            await self._writer.write(chunk, self._checkpoint(position, position))
+        self.position = await self._writer.write([], self._checkpoint(position, up_to))
+
+    def _checkpoint(self, expected_position: int, new_position: int) -> Checkpoint:
+        return Checkpoint(self._view.name, self._checkpoint_key, "0", expected_position, new_position)
+
+    async def _feed(self, events: Sequence[Recorded], up_to: int) -> None:
+        self._kept.clear()
+        await self._feeder.projection.checkpoint()
+        for first in range(0, len(events), FEEDER_BATCH_EVENTS):
+            batch = events[first : first + FEEDER_BATCH_EVENTS]
+            await self._feeder.feed(batch, batch[-1].position)
+        await self._feeder.feed([], up_to)
+        self.position = await self._feeder.projection.checkpoint()
