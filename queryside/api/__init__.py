@@ -11,8 +11,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from queryside.api import cart, inventory, orders, products, search
+from queryside.api import cart, inventory, orders, products, search, suggest
 from queryside.api.freshness import Freshness
+from queryside.page_views import PageViewRecorder, PageViewSink
 from queryside.product_pages import ProductPages
 from queryside.search.engine import SearchEngine
 from queryside.views import Views
@@ -22,10 +23,11 @@ WAIT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Readers:
-    """What the answers are read from."""
+    """What the answers are read from. `page_views` is told which products were looked at, if anybody is to know."""
 
     views: Views
     search: SearchEngine
+    page_views: PageViewSink | None = None
 
 
 def create_app(
@@ -43,6 +45,7 @@ def create_app(
             app.state.views = opened.views
             app.state.search = opened.search
             async with (
+                PageViewRecorder(opened.page_views) as app.state.page_views,
                 aclosing(ProductPages(opened.views)) as app.state.product_pages,
                 aclosing(
                     Freshness(opened.views, {"search": opened.search.position}, timeout_seconds=wait_seconds)
@@ -50,10 +53,11 @@ def create_app(
             ):
                 yield
 
-    app = FastAPI(title="Counterfoil queries", version="1", lifespan=lifespan)
+    # The page at /docs is the business of the process too: the framework's own loads its parts from the internet.
+    app = FastAPI(title="Counterfoil queries", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.currency = currency
     app.add_route(products.PATH, products.get_product, methods=["GET"], include_in_schema=False)
-    for router in (cart.router, orders.router, inventory.router, search.router):
+    for router in (cart.router, orders.router, inventory.router, search.router, suggest.router):
         app.include_router(router)
     _document(app, [products.DOCUMENTED])
     return app

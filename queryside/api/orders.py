@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Depends, Query
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,7 +15,7 @@ from queryside.api import models
 from queryside.api.caller import caller_of
 from queryside.api.conditional import answer
 from queryside.api.freshness import MinVersion, fresh_views, wait_for_version
-from queryside.api.parameters import only
+from queryside.api.parameters import Parameters, only
 from queryside.api.problems import problems
 from queryside.errors import InvalidQuery, NotFound
 from queryside.views import VersionOf, Views
@@ -24,6 +25,13 @@ _CURSOR_LIMIT_CHARACTERS = 100
 _ENTRY = re.compile(r"[0-9]{16}:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
+class Page(Parameters):
+    cursor: Annotated[
+        str | None, Field(max_length=_CURSOR_LIMIT_CHARACTERS, description="next_cursor of the page before")
+    ] = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+
+
 @router.get(
     "/v1/orders",
     summary="The caller's orders",
@@ -31,14 +39,10 @@ _ENTRY = re.compile(r"[0-9]{16}:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.A
     responses=problems(422, 503),
     dependencies=[Depends(only("cursor", "limit")), Depends(fresh_views("order"))],
 )
-async def list_orders(
-    request: Request,
-    cursor: Annotated[str | None, Query(max_length=_CURSOR_LIMIT_CHARACTERS)] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-) -> Response:
+async def list_orders(request: Request, page: Annotated[Page, Query()]) -> Response:
     """Newest first. Orders that come in while one pages do not shift the pages."""
     views: Views = request.app.state.views
-    before = None if cursor is None else _entry(cursor)
+    before, limit = None if page.cursor is None else _entry(page.cursor), page.limit
     owner = caller_of(request).owner
     entries = [] if owner is None else await views.order_entries(owner, before, limit + 1)
     shown = entries[:limit]

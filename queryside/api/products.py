@@ -12,6 +12,7 @@ from queryside.api.models import Product
 from queryside.api.parameters import refuse_others
 from queryside.api.problems import problems
 from queryside.errors import NotFound
+from queryside.page_views import PageViewRecorder
 from queryside.product_pages import ProductPages, etag
 from queryside.views import VersionOf
 
@@ -29,6 +30,8 @@ async def get_product(request: Request) -> Response:
     body = await pages.get(product_id)
     if body is None:
         raise NotFound("product", product_id)
+    page_views: PageViewRecorder = request.app.state.page_views
+    page_views.seen(product_id)
     return answer(request, body, etag(body), "public, no-cache")
 
 

@@ -215,11 +215,20 @@ class TestOrders:
 
     @pytest.mark.parametrize(
         "query",
-        ["limit=0", "limit=101", "limit=x", "limit=1&limit=2", "cursor=", "cursor=AAAA", "cursor=%00", "cursor=é",
-         "cursor=" + "A" * 200, "page=2"],
+        ["limit=0", "limit=101", "limit=x", "limit=1&limit=2", "cursor=&cursor=", "cursor=AAAA", "cursor=%00",
+         "cursor=é", "cursor=" + "A" * 200, "page=2", "page="],
     )  # fmt: skip
     async def test_what_makes_no_sense_is_refused(self, api: httpx.AsyncClient, query: str) -> None:
         problem(await api.get(f"/v1/orders?{query}", headers=ADA), 422, "invalid-input")
+
+    @pytest.mark.parametrize("query", ["cursor=", "limit=", "cursor=&limit=", "cursor", "?"])
+    async def test_a_parameter_without_a_value_is_as_good_as_none(
+        self, api: httpx.AsyncClient, shop: MemoryShop, query: str
+    ) -> None:
+        await shop.happened(*(order("customer:ada", number) for number in range(1, 22)))
+        answer = await api.get(f"/v1/orders?{query.strip('?')}", headers=ADA)
+        assert answer.json() == (await api.get("/v1/orders", headers=ADA)).json()
+        assert len(answer.json()["orders"]) == 20
 
 
 class TestInventory:
@@ -265,6 +274,19 @@ class TestReadYourOwnWrites:
         assert not waiting.done()
         await shop.project()
         assert (await waiting).status_code == 200
+
+    @pytest.mark.parametrize("late", range(2))
+    async def test_a_product_page_waits_for_the_product_and_for_its_stock(
+        self, api: httpx.AsyncClient, shop: MemoryShop, late: int
+    ) -> None:
+        position = shop.record(product(), stock(quantity=7))
+        both = shop.projections[:2]  # the pages, and the stock levels
+        await both[1 - late].apply(shop.log, position)
+        waiting = {**ADA, "min-position": str(position)}
+        problem(await api.get("/v1/products/lamp", headers=waiting), 503, "not-there-in-time")
+        await both[late].apply(shop.log, position)
+        answer = await api.get("/v1/products/lamp", headers=waiting)
+        assert (answer.status_code, answer.json()["availability"]["quantity"]) == (200, 7)
 
     async def test_what_nobody_waits_for_any_more_does_not_outlive_the_application(self, redis_client: Redis) -> None:
         before = asyncio.all_tasks()
@@ -323,6 +345,7 @@ async def test_the_openapi_page_has_every_route_with_its_shape_and_problems(api:
         "/v1/orders": "OrderList",
         "/v1/orders/{order_id}": "Order",
         "/v1/inventory/{sku}": "Inventory",
+        "/v1/suggest": "Suggestions",
     }
     for path, shape in shapes.items():
         responses = page["paths"][path]["get"]["responses"]
@@ -330,7 +353,7 @@ async def test_the_openapi_page_has_every_route_with_its_shape_and_problems(api:
         assert "application/problem+json" in responses["503"]["content"]
         names = {parameter["name"] for parameter in page["paths"][path]["get"]["parameters"]}
         assert "Min-Position" in names
-    later = ("suggest", "also-bought", "trending", "recommendations", "events")
+    later = ("also-bought", "trending", "recommendations", "events")
     assert not [path for path in page["paths"] for word in later if word in path]
 
 
