@@ -1,0 +1,1 @@
+"""What many shoppers do, counted: what is trending, and what is bought together."""

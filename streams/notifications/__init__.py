@@ -1,0 +1,1 @@
+"""Telling customers what happened to their orders."""
