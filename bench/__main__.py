@@ -12,7 +12,7 @@ from rich.console import Console
 from bench.report import Report
 from bench.server import server
 
-NAMES: Final = ("append", "hot-sku", "checkout", "rehydrate", "replay")
+NAMES: Final = ("append", "hot-sku", "checkout", "rehydrate", "replay", "rebuild", "project", "lag")
 
 app = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_show_locals=False)
 

@@ -34,8 +34,13 @@ TERMS = Terms(timedelta(minutes=10), timedelta(seconds=15))
 
 def history(events_count: int) -> Iterator[AnyEvent]:
     """So many events: products, stock, carts, checkouts and orders, over and over on new streams."""
-    day = asyncio.run(_day())
-    return islice((_moved(event, copy) for copy in range(events_count) for event in day), events_count)
+    events = day()
+    return islice((_moved(event, copy) for copy in range(events_count) for event in events), events_count)
+
+
+def day() -> list[AnyEvent]:
+    """Products, stock, carts, checkouts and orders."""
+    return asyncio.run(_day())
 
 
 async def _day() -> list[AnyEvent]:

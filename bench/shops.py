@@ -29,6 +29,7 @@ UNITS: Final = 1_000_000
 PRICE_MINOR: Final = 1_999
 SKUS: Final = [f"BENCH-{number:03d}" for number in range(PRODUCTS_COUNT)]
 NOT_ASKED: Final = "none:"  # a part wants to know the addresses of servers that it has no use for
+TOKEN_LIFE_SECONDS: Final = 3_600
 SECRET: Final = secrets.token_urlsafe(32)
 
 
@@ -48,7 +49,7 @@ def provider(folder: Path) -> Iterator[str]:
         "COUNTERFOIL_PROVIDER_PORT": str(port),
         "COUNTERFOIL_VAR": str(folder / "provider"),
     }
-    with _part("provider", "counterfoil.part", environment, folder, port):
+    with part("provider", "counterfoil.part", environment, folder, port):
         yield f"http://{HOST}:{port}"
 
 
@@ -70,7 +71,7 @@ def ours(database_url: str, provider_url: str, folder: Path) -> Iterator[Shop]:
         "COUNTERFOIL_JWT_SECRET": SECRET,
         "COUNTERFOIL_VAR": str(folder / "ours"),
     }
-    with _part("command-api", "counterfoil.part", environment, folder, port):
+    with part("command-api", "counterfoil.part", environment, folder, port):
         _fill_catalogue(f"http://{HOST}:{port}")
         yield Shop("ours", port)
 
@@ -90,7 +91,7 @@ def reference_shop(database_url: str, provider_url: str, folder: Path) -> Iterat
         "PORT": str(port),
         "SESSION_SECRET": SECRET,
     }
-    with _part("", "bench.reference_shop", environment, folder, port):
+    with part("", "bench.reference_shop", environment, folder, port):
         yield Shop("reference", port)
 
 
@@ -99,12 +100,13 @@ def nothing_shop(provider_url: str, folder: Path) -> Iterator[Shop]:
     """HTTP and the provider, and nothing stored: what no shop of this kind can pass."""
     port = free_port(HOST)
     environment = {"PROVIDER_URL": provider_url, "PORT": str(port), "SESSION_SECRET": SECRET}
-    with _part("", "bench.nothing_shop", environment, folder, port):
+    with part("", "bench.nothing_shop", environment, folder, port):
         yield Shop("nothing", port)
 
 
 def _fill_catalogue(command_url: str) -> None:
-    token = jwt.encode({"sub": "bench", "roles": ["operator"]}, SECRET, algorithm="HS256")
+    claims = {"sub": "bench", "roles": ["operator"], "exp": int(time.time()) + TOKEN_LIFE_SECONDS}
+    token = jwt.encode(claims, SECRET, algorithm="HS256")
     with httpx.Client(
         base_url=command_url,
         headers={"Authorization": f"Bearer {token}"},
@@ -127,7 +129,7 @@ def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _part(name: str, module: str, environment: Mapping[str, str], folder: Path, port: int) -> Iterator[None]:
+def part(name: str, module: str, environment: Mapping[str, str], folder: Path, port: int) -> Iterator[None]:
     """A Python process that answers on `/readyz` of its port. Raises CannotStartError."""
     kept = {key: os.environ[key] for key in ("PATH", "LANG", "PYTHONPATH") if key in os.environ}
     launch = Launch(

@@ -12,9 +12,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from bench import append, checkout, hot_sku, rehydrate, replay
+from bench import append, checkout, hot_sku, project, rebuild, rehydrate, replay
 from bench.report import Report
 from bench.server import server
+from tests.fixtures.stack import require_stack
 
 SECONDS, ROUNDS = 0.3, 1
 
@@ -108,6 +109,35 @@ def test_replay(server_url: str) -> None:
     for name in ("ours", "library", "select"):
         assert counts[f"replay.{name}_events"] > 0
         assert counts[f"replay.{name}_events"] % 1_500 == 0
+
+
+def test_project(server_url: str) -> None:
+    require_stack("kafka")
+    report = Report()
+    project.run(report, server_url, SECONDS, ROUNDS, events_count=3_000)
+
+    result = found(report)
+    assert result["ratios"].keys() == {
+        "project.embedded_vs_select",
+        "project.embedded_vs_select_per_core",
+        "project.faust_vs_aiokafka",
+    }
+    counts = result["counts"]
+    assert counts["project.embedded_events"] == counts["project.select_events"] == counts["project.events"] == 3_000
+    assert 0 < counts["project.aiokafka_events"] < counts["project.sent_events"]
+
+
+def test_rebuild(server_url: str) -> None:
+    report = Report()
+    rebuild.run(report, server_url, SECONDS, ROUNDS, events_count=5_000)
+
+    result = found(report)
+    assert result["ratios"].keys() == {"rebuild.vs_select"}
+    assert all(figure > 0 for figure in result["figures"].values())
+    counts = result["counts"]
+    assert counts["rebuild.events"] == 5_000
+    assert counts["rebuild.ours_events"] == counts["rebuild.select_events"] > 0
+    assert counts["rebuild.differences"] == 0
 
 
 def test_the_command_line(server_url: str, tmp_path: Path) -> None:
