@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 
 if TYPE_CHECKING:
     from counterfoil.settings import Settings
+    from projections.generations import ViewName
 
 app = typer.Typer(
     name="counterfoil",
@@ -19,14 +21,21 @@ app = typer.Typer(
 
 imports = typer.Typer(help="Bring a shop's past and its catalogue in from files.", no_args_is_help=True)
 app.add_typer(imports, name="import")
+letters = typer.Typer(help="Events that could not be applied to a view.", no_args_is_help=True)
+app.add_typer(letters, name="dead-letters")
 
+_PARTS = "One part alone, on servers that run"
 _TTL_MAX_SECONDS = 366 * 24 * 3_600
+ProjectionName = Annotated[str, typer.Argument(metavar="PROJECTION", show_default=False)]
+StreamId = Annotated[UUID, typer.Argument(metavar="STREAM", show_default=False)]
 InputFile = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
 
 
 @app.command()
 def up(
-    empty: Annotated[bool, typer.Option("--empty", help="Leave a new shop empty: no demo catalogue.")] = False,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Leave a new shop empty, for good: no demo catalogue.")
+    ] = False,
 ) -> None:
     """Run the whole shop on this machine until Ctrl-C."""
     import asyncio
@@ -50,19 +59,26 @@ def token(
 
     import jwt
 
+    from counterfoil.embedded.errors import CannotStartError
     from counterfoil.embedded.running import NotRunningError, find_running
-    from counterfoil.part import load_settings, plain_errors
+    from counterfoil.part import load_signing, plain_errors
 
     with plain_errors():
-        settings = load_settings()
+        signing = load_signing()
+        if signing.jwt_secret is None:
+            raise CannotStartError(
+                f"There is no secret to sign with in {signing.var.absolute()}. Start the shop there (`make up`), run "
+                "this where its data folder is, or name that folder with COUNTERFOIL_VAR; or give the secret that it "
+                "was started with, COUNTERFOIL_JWT_SECRET."
+            )
         try:
-            find_running(settings)
+            find_running(signing)
         except NotRunningError as error:
             # Good all the same, for the shop that is started on this folder later; in the wrong folder it is not.
             typer.echo(f"Note: {error}", err=True)
         now = int(time.time())
         claims = {"sub": sub, "roles": role or [], "iat": now, "exp": now + ttl_seconds}
-        typer.echo(jwt.encode(claims, settings.jwt_secret.get_secret_value(), algorithm="HS256"))
+        typer.echo(jwt.encode(claims, signing.jwt_secret.get_secret_value(), algorithm="HS256"))
 
 
 @app.command()
@@ -77,28 +93,129 @@ def seed_demo() -> None:
     _run_part("seed-demo")
 
 
-@app.command("command-api", hidden=True)
+@app.command("command-api", rich_help_panel=_PARTS)
 def command_api() -> None:
     """Run the command API in the foreground."""
     _run_part("command-api")
 
 
-@app.command("query-api", hidden=True)
+@app.command("query-api", rich_help_panel=_PARTS)
 def query_api() -> None:
     """Run the query API in the foreground."""
     _run_part("query-api")
 
 
-@app.command("projector", hidden=True)
+@app.command("projector", rich_help_panel=_PARTS)
 def projector() -> None:
     """Run the projector in the foreground."""
     _run_part("projector")
 
 
-@app.command("provider", hidden=True)
+@app.command("relay", rich_help_panel=_PARTS)
+def relay() -> None:
+    """Run the relay to Kafka in the foreground."""
+    _run_part("relay")
+
+
+@app.command("worker", rich_help_panel=_PARTS)
+def worker() -> None:
+    """Run a worker on Kafka in the foreground."""
+    _run_part("worker")
+
+
+@app.command("provider", rich_help_panel=_PARTS)
 def provider() -> None:
     """Run the built-in payment provider in the foreground."""
     _run_part("provider")
+
+
+@app.command()
+def rebuild(
+    view: Annotated[str, typer.Argument(help="product, stock, cart or order.", show_default=False)],
+    back: Annotated[bool, typer.Option("--back", help="Return to the generation that was kept.")] = False,
+    drop_old: Annotated[bool, typer.Option("--drop-old", help="Remove all but the live generation.")] = False,
+    abandon: Annotated[bool, typer.Option("--abandon", help="Remove what an unfinished rebuild has built.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the sample that is checked before the swap.")] = 1,
+) -> None:
+    """Build a view again from the log beside the live one, check it, and swap it in. Started again it goes on."""
+    from counterfoil.embedded.errors import CannotStartError
+    from counterfoil.processes.rebuild import Action, main
+
+    actions: dict[Action, bool] = {"back": back, "drop_old": drop_old, "abandon": abandon}
+    chosen = [action for action, wanted in actions.items() if wanted]
+
+    def run(settings: "Settings") -> int:
+        if len(chosen) > 1:
+            raise CannotStartError("One of --back, --drop-old and --abandon at a time.")
+        return main(settings, _view(view), chosen[0] if chosen else "run", seed)
+
+    _run_tool("rebuild", run)
+
+
+@app.command()
+def verify(
+    view: Annotated[str, typer.Argument(help="product, stock, cart or order.", show_default=False)],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Compare a live view with the log, all of it, and say exactly what differs. Ends with 1 when anything does."""
+    from counterfoil.processes.verify import main
+
+    _run_tool("verify", lambda settings: main(settings, _view(view), as_json=json))
+
+
+@app.command()
+def status(json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """Show how far each consumer of the log is, and which part does not answer. Ends with 1 when one does not."""
+    from counterfoil.processes.status import main
+
+    _run_tool("status", lambda settings: main(settings, as_json=json))
+
+
+@letters.command("list")
+def list_letters(
+    projection: Annotated[str | None, typer.Option("--projection", help="Only those of this one.")] = None,
+) -> None:
+    """Show them, newest first: which event, why, and whether its stream is still set aside."""
+    from counterfoil.processes.dead_letters import show
+
+    _run_tool("dead-letters", lambda settings: show(settings, projection) and 0)
+
+
+@letters.command("retry")
+def retry_letters(projection: ProjectionName, stream: StreamId) -> None:
+    """Have the stream tried again by whoever feeds the view. Ends with 1 when it still cannot be applied."""
+    from counterfoil.processes.dead_letters import try_again
+
+    _run_tool("dead-letters", lambda settings: 0 if try_again(settings, projection, stream) else 1)
+
+
+@letters.command("drop")
+def drop_letters(projection: ProjectionName, stream: StreamId) -> None:
+    """Remove the letters of the stream; its view stays as it is until it can be applied."""
+    from counterfoil.processes.dead_letters import drop
+
+    _run_tool("dead-letters", lambda settings: drop(settings, projection, stream) and 0)
+
+
+def _view(name: str) -> "ViewName":
+    from counterfoil.embedded.errors import CannotStartError
+    from projections.generations import VIEW_NAMES
+
+    for view in VIEW_NAMES:
+        if view == name:
+            return view
+    raise CannotStartError(f"There is no view {name!r}: it is one of {', '.join(VIEW_NAMES)}.")
+
+
+def _run_tool(name: str, main: Callable[["Settings"], int]) -> None:
+    from counterfoil.embedded.running import connected
+    from counterfoil.logs import configure
+    from counterfoil.part import load_settings, plain_errors
+
+    with plain_errors():
+        settings = connected(load_settings())
+        configure(name, "error")  # what the person at the keyboard is to know is said by the tool itself
+        raise typer.Exit(main(settings))
 
 
 @imports.command("products")

@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, Field, HttpUrl, SecretStr, TypeAdapter, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -19,6 +19,19 @@ from counterfoil.embedded.files import one_at_a_time, private_folder, write_priv
 Port = Annotated[int, Field(ge=1, le=65_535)]
 # RFC 7518, 3.2: a key for HS256 has 256 bits at least.
 Secret = Annotated[SecretStr, Field(min_length=32, max_length=1_024)]
+
+_http_url: Final = TypeAdapter(HttpUrl)
+
+
+def _base_url(text: str) -> str:
+    """As it was given, so that paths can be put behind it."""
+    url = _http_url.validate_python(text)
+    if url.query is not None or url.fragment is not None:
+        raise ValueError("paths are put behind it: it can have neither a query nor a fragment")
+    return text.rstrip("/")
+
+
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
 
 _SECRET_NAMES: Final = ("jwt_secret", "session_secret", "webhook_secret")
 _SECRET_BYTES: Final = 32
@@ -59,12 +72,27 @@ class Settings(BaseSettings):
     query_port: Port = 8002
     provider_port: Port = 8003
     projector_port: Port = 8004
+    relay_port: Port = 8005
+    worker_port: Port = 8006
     var: Path = Path("var")
+
+    query_public_url: BaseUrl | None = None
+    """Where clients find the query API, when that is not its own address: behind a proxy, or in a container."""
 
     database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
     redis_url: str | None = Field(default=None, validation_alias="REDIS_URL")
+    projector_follows: Literal["all", "search"] = "all"
+    """What the projector keeps up with the log: where workers feed the views from Kafka, search is left to it."""
+    opensearch_url: str | None = Field(default=None, validation_alias="OPENSEARCH_URL")
+    """Search is answered from there while it answers, else from Postgres."""
+    kafka_url: str | None = Field(default=None, validation_alias="KAFKA_URL")
+    """The brokers to begin with, as `host:port,host:port`; without them nothing is relayed."""
+    kafka_partitions: int = Field(default=8, ge=1, le=1_000)
+    """Of each topic. Which one an event belongs to depends on it: it stays what it was when the topics were made."""
     provider_url: str | None = None
     """Where the payment provider listens; the built-in one when it is not given."""
+    webhook_url: BaseUrl | None = None
+    """Where the built-in provider sends its events; the command API of these settings when it is not given."""
 
     jwt_secret: Secret = Field(default=...)
     session_secret: Secret = Field(default=...)
@@ -83,6 +111,15 @@ class Settings(BaseSettings):
     """16, 24 or 32 bytes in base64: events are stored under AES-GCM, and readable only with it."""
     event_compression: Literal["none", "zlib"] = "none"
 
+    smtp_url: SecretStr | None = None
+    """The mail server, `smtp://[user:password@]host[:port]` or `smtps://`; without it customers are not written to."""
+    mail_from: str | None = None
+    """Who writes to customers, as `Shop <orders@shop.example>`."""
+    mail_to_template: str | None = None
+    """A customer's address, with `{customer_id}` in it."""
+    mail_history_hours: int = Field(default=24, ge=1, le=720)
+    """Nobody is written to about what is longer ago."""
+
     cookie_secure: bool = False
     """Whether the guests' cookie is for https only: set it wherever the shop is served over https."""
     body_limit_bytes: int = Field(default=1_048_576, ge=1_024, le=16_777_216)
@@ -99,6 +136,8 @@ class Settings(BaseSettings):
             raise ValueError(f"the ports of the command API, query API, provider and projector must differ: {ports}")
         if self.default_shipping_method not in self.shipping_methods:
             raise ValueError(f"the default shipping method {self.default_shipping_method!r} is not one of them")
+        if self.smtp_url is not None and not (self.mail_from and self.mail_to_template):
+            raise ValueError("with a mail server go COUNTERFOIL_MAIL_FROM and COUNTERFOIL_MAIL_TO_TEMPLATE")
         return self
 
     @property
@@ -110,9 +149,19 @@ class Settings(BaseSettings):
         return f"http://{self.host}:{self.query_port}"
 
     @property
+    def query_base_url(self) -> str:
+        """What clients are told of the query API's address, without a slash at its end."""
+        return self.query_public_url or self.query_url
+
+    @property
     def provider_base_url(self) -> str:
         """The address of the payment provider, given or built in."""
         return self.provider_url or f"http://{self.host}:{self.provider_port}"
+
+    @property
+    def webhook_target(self) -> str:
+        """Where the built-in provider sends its events, given or here."""
+        return self.webhook_url or f"{self.command_url}/v1/webhooks/payments"
 
     @classmethod
     def settings_customise_sources(
@@ -126,17 +175,48 @@ class Settings(BaseSettings):
         return init_settings, env_settings, _SecretsFile(settings_cls)
 
 
+class Signing(BaseSettings):
+    """What bearer tokens are signed with. Unlike Settings, it makes nothing: without a secret there is None.
+
+    Raises pydantic.ValidationError, and CannotStartError for secrets that cannot be read.
+    """
+
+    model_config = Settings.model_config
+
+    var: Path = Path("var")
+    jwt_secret: Secret | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, _KeptSecrets(settings_cls)
+
+
 def variable(field: str) -> str:
     """The environment variable of a field."""
     alias = Settings.model_fields[field].validation_alias if field in Settings.model_fields else field
     return alias if isinstance(alias, str) else f"COUNTERFOIL_{field.upper()}"
 
 
-class _SecretsFile(PydanticBaseSettingsSource):
-    """The secrets that nobody gave, from the data folder; made there the first time."""
+class _KeptSecrets(PydanticBaseSettingsSource):
+    """The secrets that nobody gave, as far as the data folder has them."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         raise NotImplementedError("all the secrets are read together, in __call__")
+
+    def __call__(self) -> dict[str, Any]:
+        kept = _kept_secrets(Path(self.current_state.get("var", "var")) / "secrets.json")
+        return {name: secret for name, secret in kept.items() if name not in self.current_state}
+
+
+class _SecretsFile(_KeptSecrets):
+    """The same, and what is missing is made there."""
 
     def __call__(self) -> dict[str, Any]:
         missing = [name for name in _SECRET_NAMES if name not in self.current_state]
@@ -155,6 +235,10 @@ class _SecretsFile(PydanticBaseSettingsSource):
 def _kept_secrets(path: Path) -> dict[str, str]:
     try:
         kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except OSError as error:
+        raise CannotStartError(
+            f"{path} cannot be read: {error.strerror}. Run as the user that it belongs to."
+        ) from error
     except ValueError:
         kept = None
     if not isinstance(kept, dict) or not all(isinstance(value, str) for value in kept.values()):

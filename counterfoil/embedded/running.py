@@ -12,7 +12,7 @@ from typing import Final
 
 from counterfoil.embedded.errors import CannotStartError
 from counterfoil.embedded.files import write_private
-from counterfoil.settings import Settings
+from counterfoil.settings import Settings, Signing
 
 _LOCK_TIMEOUT_SECONDS: Final = 1.0
 _LOCK_POLL_SECONDS: Final = 0.05
@@ -45,7 +45,7 @@ def only_supervisor(var: Path) -> Iterator[None]:
             if time.monotonic() > deadline:
                 holder = os.read(descriptor, 32).decode(errors="replace").strip()
                 raise CannotStartError(
-                    f"Another `counterfoil up` (process {holder or 'unknown'}) runs on {var}. "
+                    f"Another shop (process {holder or 'unknown'}) runs on {var}. "
                     "Stop it, or name another data folder with COUNTERFOIL_VAR."
                 )
             time.sleep(_LOCK_POLL_SECONDS)
@@ -65,7 +65,7 @@ def forget(var: Path) -> None:
     (var / "runtime.json").unlink(missing_ok=True)
 
 
-def find_running(settings: Settings) -> RunningShop:
+def find_running(settings: Settings | Signing) -> RunningShop:
     """The shop that runs on the data folder of these settings. Raises NotRunningError."""
     var = settings.var.absolute()
     try:
@@ -83,7 +83,7 @@ def find_running(settings: Settings) -> RunningShop:
             f"{error.filename} belongs to another user: run as the one that runs the shop."
         ) from error
     raise NotRunningError(
-        f"No shop is running on {var}. Start one with `make up` (or `counterfoil up`), "
+        f"No shop is running on {var}. Start one with `make up`, "
         "or name its data folder with COUNTERFOIL_VAR, or set DATABASE_URL and REDIS_URL."
     )
 

@@ -40,12 +40,14 @@ _PARTS: Final = {
     "projector": "projector_port",
 }
 _MIGRATIONS: Final = Path(__file__).parents[1] / "migrations"
+_BEGUN_EMPTY: Final = "begun-empty"
 _PROGRAM: Final = (sys.executable, "-m", "counterfoil.part")
 
 
 async def up(settings: Settings, screen: Screen, *, empty: bool = False, program: tuple[str, ...] = _PROGRAM) -> None:
     """Run the whole shop until SIGTERM, SIGINT or SIGHUP; then stop all of it within 10 s.
 
+    `empty` leaves the demo shop out, now and at every later start on the same data folder.
     `program` is what a part's name is given to, as its argument.
     Raises CannotStartError, which says what to do; whatever had been started is stopped by then.
     """
@@ -104,7 +106,7 @@ class _Shop:
             for name, port in _PARTS.items()
             if name != "provider" or self._settings.provider_url is None
         ]
-        seeding = None if empty else asyncio.create_task(self._seed())
+        seeding = None if self._stays_empty(empty) else asyncio.create_task(self._seed())
         try:
             await self._supervisor.start(parts)
             if seeding is not None:
@@ -137,6 +139,13 @@ class _Shop:
         if not done.exists() or done.read_text(encoding="utf-8") != release:
             await self._supervisor.run("migrate", self._launch("migrate"), _MIGRATION_TIMEOUT_SECONDS)
             write_private(done, release)
+
+    def _stays_empty(self, empty: bool) -> bool:
+        """A shop that was begun without the demo is never given it, however it is started later."""
+        begun_empty = self._settings.var / _BEGUN_EMPTY
+        if empty and not begun_empty.exists():
+            write_private(begun_empty, "No demo shop. Where this file is removed, an empty shop is given it.\n")
+        return begun_empty.exists()
 
     async def _seed(self) -> None:
         """A demo shop where the log is empty, which `seed-demo` sees for itself. The shop runs without it, too."""
@@ -181,7 +190,7 @@ class _Shop:
         show(f"  query API     {settings.query_url}/docs", highlight=False, soft_wrap=True)
         show(f"  payments      {settings.provider_base_url}", highlight=False)
         show(f"  data and logs {settings.var}", highlight=False, soft_wrap=True)
-        show(f"\n  Try:  curl '{settings.query_url}/v1/search?q=lamp&limit=3'\n", highlight=False, soft_wrap=True)
+        show(f"\n  Try:  curl '{settings.query_url}/v1/search?limit=3'\n", highlight=False, soft_wrap=True)
 
 
 def _release() -> str:

@@ -29,9 +29,7 @@ def main(settings: Settings, path: Path) -> int:
     except asyncio.CancelledError:  # asked twice
         finished = False
     if not finished:
-        console.print(
-            f"Stopped. `counterfoil import products {path}` goes on where it was.", highlight=False, soft_wrap=True
-        )
+        console.print("Stopped. The same command goes on where it was.")
     return 0 if finished else INTERRUPTED
 
 

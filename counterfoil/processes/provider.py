@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from counterfoil.settings import Settings
 
 BOOKS: Final = "provider.sqlite"
-WEBHOOK_PATH: Final = "/v1/webhooks/payments"
 MAX_CONNECTIONS_COUNT: Final = 2_048
 LONGEST_GOODBYE_SECONDS: Final = 2
 
@@ -57,7 +56,7 @@ async def _serve(settings: Settings, clerk: Clerk) -> None:
             timeout_graceful_shutdown=LONGEST_GOODBYE_SECONDS,
         )
     )
-    courier = Courier(clerk, settings.command_url + WEBHOOK_PATH, settings.webhook_secret.get_secret_value())
+    courier = Courier(clerk, settings.webhook_target, settings.webhook_secret.get_secret_value())
 
     def stop() -> None:
         server.should_exit = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urljoin
 
 import httpx
 
@@ -39,7 +40,8 @@ class Client:
 
     async def query(self, path: str, **params: Any) -> httpx.Response:
         headers = {"Min-Position": str(self.position)} if self.position else {}
-        return await self._http.get(self._shop.query_url + path, params=params, headers=headers)
+        url = urljoin(self._shop.query_url, path)  # a Location is absolute already
+        return await self._http.get(url, params=params, headers=headers)
 
     async def check_out(self, key: str, token: str = "tok_ok", **more: Any) -> httpx.Response:
         body = {"shipping_address": ADDRESS, "payment_token": token, **more}

@@ -21,6 +21,7 @@ import jwt
 from counterfoil.embedded.ports import free_port
 
 JWT_SECRET: Final = "the end-to-end tests' own secret, long enough for HS256"
+TOKEN_LIFE_SECONDS: Final = 3_600
 START_TIMEOUT_SECONDS: Final = 60
 STOP_TIMEOUT_SECONDS: Final = 15
 
@@ -48,7 +49,7 @@ class RunningShop:
         return f"http://127.0.0.1:{self.environment['COUNTERFOIL_PROVIDER_PORT']}"
 
     def start(self, *arguments: str) -> float:
-        """Returns the seconds until both APIs were ready."""
+        """Returns the seconds until both APIs were ready, and the data folder said so."""
         began = time.monotonic()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -59,7 +60,8 @@ class RunningShop:
 
     def wait_until_ready(self) -> None:
         until = time.monotonic() + START_TIMEOUT_SECONDS
-        while not all(self._ready(url) for url in (self.command_url, self.query_url, self.provider_url)):
+        urls = (self.command_url, self.query_url, self.provider_url)
+        while not (self._runtime.exists() and all(self._ready(url) for url in urls)):
             assert self.process is not None and self.process.poll() is None, self.said()
             assert time.monotonic() < until, f"not ready in {START_TIMEOUT_SECONDS} s:\n{self.said()}"
             time.sleep(0.05)
@@ -79,7 +81,7 @@ class RunningShop:
 
     def pids(self) -> dict[str, int]:
         """By part, as `runtime.json` in the data folder says."""
-        running = json.loads((self.var / "runtime.json").read_text())
+        running = json.loads(self._runtime.read_text())
         found: dict[str, int] = running["pids"]
         return found
 
@@ -88,7 +90,8 @@ class RunningShop:
 
     def token(self, sub: str, *roles: str) -> dict[str, str]:
         """The header of somebody signed in."""
-        token = jwt.encode({"sub": sub, "roles": list(roles)}, JWT_SECRET, algorithm="HS256")
+        claims = {"sub": sub, "roles": list(roles), "exp": int(time.time()) + TOKEN_LIFE_SECONDS}
+        token = jwt.encode(claims, JWT_SECRET, algorithm="HS256")
         return {"Authorization": f"Bearer {token}"}
 
     def books(self) -> dict[str, Any]:
@@ -96,6 +99,10 @@ class RunningShop:
         answer = httpx.get(f"{self.provider_url}/v1/books", trust_env=False, timeout=10)
         books: dict[str, Any] = answer.raise_for_status().json()
         return books
+
+    @property
+    def _runtime(self) -> Path:
+        return self.var / "runtime.json"
 
     @staticmethod
     def _ready(url: str) -> bool:

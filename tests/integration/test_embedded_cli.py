@@ -12,7 +12,7 @@ from pathlib import Path
 import jwt
 import pytest
 import structlog
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from counterfoil import logs
 from counterfoil.settings import Settings
@@ -73,13 +73,48 @@ def test_an_unknown_part_is_refused_with_the_known_ones() -> None:
 
 
 def test_a_token_is_good_for_the_shop_of_its_data_folder(tmp_path: Path) -> None:
+    secret = Settings(var=tmp_path / "var").jwt_secret.get_secret_value()
     done = counterfoil("token", "--sub", "ada", "--role", "operator", "--role", "auditor", var=tmp_path / "var")
     assert done.returncode == 0
-    secret = Settings(var=tmp_path / "var").jwt_secret.get_secret_value()
     claims = jwt.decode(done.stdout.strip(), secret, algorithms=["HS256"], options={"require": ["exp", "iat", "sub"]})
     assert (claims["sub"], claims["roles"]) == ("ada", ["operator", "auditor"])
     assert claims["exp"] - claims["iat"] == 86_400
     assert "No shop is running" in done.stderr
+
+
+def test_where_there_is_no_shop_there_is_no_token_and_nothing_is_made(tmp_path: Path) -> None:
+    done = counterfoil("token", "--sub", "ada", var=tmp_path / "var")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert str(tmp_path / "var") in done.stderr
+    assert "make up" in done.stderr
+    assert "COUNTERFOIL_JWT_SECRET" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nor_where_the_shop_was_started_with_a_secret_that_is_not_given_now(tmp_path: Path) -> None:
+    Settings(var=tmp_path / "var", jwt_secret=SecretStr("from-outside" * 4))
+    kept = (tmp_path / "var/secrets.json").read_text()
+    done = counterfoil("token", "--sub", "ada", var=tmp_path / "var")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "COUNTERFOIL_JWT_SECRET" in done.stderr
+    assert (tmp_path / "var/secrets.json").read_text() == kept
+
+
+def test_a_token_under_a_secret_that_is_given_needs_no_data_folder_and_makes_none(tmp_path: Path) -> None:
+    secret = "from-outside" * 4
+    done = counterfoil("token", "--sub", "ada", var=tmp_path / "var", COUNTERFOIL_JWT_SECRET=secret)
+    assert done.returncode == 0, done.stderr
+    assert jwt.decode(done.stdout.strip(), secret, algorithms=["HS256"])["sub"] == "ada"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_secrets_that_are_damaged_are_said_to_be_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "secrets.json").write_text("{")
+    done = counterfoil("token", "--sub", "ada", var=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "is damaged" in done.stderr
+    assert (tmp_path / "secrets.json").read_text() == "{"
 
 
 @pytest.mark.parametrize("ttl", ["0", "-5", "999999999"])

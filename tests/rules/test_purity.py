@@ -44,7 +44,11 @@ VIEWS = Pure(
     ("domain", "projections", "msgspec"),
     besides=(
         "projections/valkey.py", "projections/view_projection.py", "projections/writes.py",
+        "projections/generations.py",
         "projections/search/projection.py", "projections/search/tables.py",
+        "projections/search/opensearch_client.py", "projections/search/opensearch_feed.py",
+        "projections/search/opensearch_generations.py", "projections/search/opensearch_rows.py",
+        "projections/search/opensearch_state.py",
     ),
 )  # fmt: skip
 PURE = {"domain": DOMAIN, "decisions": DECISIONS, "views": VIEWS}

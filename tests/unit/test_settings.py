@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from counterfoil.embedded.errors import CannotStartError
 from counterfoil.settings import Settings
@@ -18,3 +19,27 @@ def test_secrets_that_are_damaged_are_said_to_be(tmp_path: Path, damaged: str) -
 
 def test_secrets_are_made_once(tmp_path: Path) -> None:
     assert Settings(var=tmp_path) == Settings(var=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("https://shop.example", "https://shop.example"),
+        ("https://shop.example/", "https://shop.example"),
+        ("http://shop.example:8080/queries//", "http://shop.example:8080/queries"),
+    ],
+)
+def test_paths_can_be_put_behind_the_public_url(tmp_path: Path, given: str, told: str) -> None:
+    assert Settings(var=tmp_path, query_public_url=given).query_base_url == told
+
+
+def test_without_a_public_url_it_is_the_query_apis_own(tmp_path: Path) -> None:
+    assert Settings(var=tmp_path, query_port=9002).query_base_url == "http://127.0.0.1:9002"
+
+
+@pytest.mark.parametrize(
+    "given", ["shop.example", "/queries", "ftp://shop.example", "https://", "https://shop.example?a=1", "http://x/#y"]
+)
+def test_a_public_url_that_is_none_is_refused(tmp_path: Path, given: str) -> None:
+    with pytest.raises(ValidationError, match="query_public_url"):
+        Settings(var=tmp_path, query_public_url=given)
