@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -14,15 +14,11 @@ import msgspec
 import psycopg
 import psycopg_pool
 import structlog
-from eventsourcing.persistence import (
-    IntegrityError,
-    MapperDeserialisationError,
-    PersistenceError,
-    StoredEvent,
-)
+from eventsourcing.persistence import MapperDeserialisationError, PersistenceError, StoredEvent
 from eventsourcing.postgres import PostgresDatastore
 
 from commandside.event_store.errors import StoreUnavailable, VersionConflict
+from commandside.event_store.loop_recorder import LoopRecorder
 from commandside.event_store.mapper import EventMapper
 from commandside.event_store.port import Evolution
 from commandside.event_store.recorder import BatchRecorder
@@ -38,7 +34,7 @@ _AWAY = (PersistenceError, psycopg_pool.PoolTimeout, psycopg_pool.TooManyRequest
 
 
 class PostgresEventStore:
-    """EventStore on Postgres. The library's recorder is synchronous: its calls run in threads of our own."""
+    """EventStore on Postgres. What the writer waits for runs on its loop, the library's calls in threads of our own."""
 
     def __init__(
         self,
@@ -61,6 +57,7 @@ class PostgresEventStore:
             database_url, pool_size_connections, pool_overflow_connections, connect_timeout_seconds
         )
         self._recorder = BatchRecorder(self._datastore)
+        self._hot = LoopRecorder(self._recorder, database_url, max(2, math.ceil(connect_timeout_seconds)))
         self._turns = Turns(database_url, connect_timeout_seconds)
         self._threads = ThreadPoolExecutor(pool_size_connections + pool_overflow_connections, "event-store")
 
@@ -70,19 +67,16 @@ class PostgresEventStore:
         work: Mapping[UUID, datetime | None],
         reads: Mapping[UUID, int] | None = None,
     ) -> Sequence[int]:
-        return await self._in_thread(lambda: self._append(events, work, reads))
+        return await self._on_loop(self._append(events, work, reads or {}))
 
     async def check(self, reads: Mapping[UUID, int]) -> int:
-        def ask() -> int:
-            try:
-                return self._recorder.check_reads(reads)
-            except IntegrityError as error:
-                raise VersionConflict(str(error)) from error
-
-        return await self._in_thread(ask)
+        try:
+            return await self._on_loop(self._hot.check(reads))
+        except psycopg.errors.UniqueViolation as error:
+            raise VersionConflict(str(error)) from error
 
     async def load(self, after: Mapping[UUID, int]) -> Mapping[UUID, Sequence[Evolution]]:
-        return await self._in_thread(lambda: self._load(after))
+        return await self._on_loop(self._load(after))
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         await self._in_thread(lambda: self._recorder.save_snapshot(self._snapshots.to_stored(snapshot)))
@@ -125,31 +119,34 @@ class PostgresEventStore:
         await self._in_thread(ask)
 
     def close(self) -> None:
+        self._hot.close()
         self._threads.shutdown(wait=True)
         self._turns.close()
         self._datastore.close()
 
-    def _append(
+    async def _append(
         self,
         events: Sequence[AnyEvent],
         work: Mapping[UUID, datetime | None],
-        reads: Mapping[UUID, int] | None,
+        reads: Mapping[UUID, int],
     ) -> Sequence[int]:
         stored = [self._mapper.to_stored_event(event) for event in events]
         for attempt in range(1, self._attempts_limit_count + 1):
             try:
-                return self._recorder.insert_events(stored, work=work, reads=reads)
-            except IntegrityError as error:
+                return await self._hot.append(stored, work, reads)
+            except psycopg.IntegrityError as error:
                 # The commit of an earlier attempt, whose answer was lost, looks like somebody else's: see whose it is.
                 # Without such an attempt it is somebody else's, even if it says the same.
-                if attempt == 1 or not (positions := self._positions_if_ours(events, stored)):
-                    raise VersionConflict(str(error)) from error
-                return positions
-            except _AWAY as error:
+                if attempt > 1:
+                    positions = await self._in_thread(partial(self._positions_if_ours, events, stored))
+                    if positions:
+                        return positions
+                raise VersionConflict(str(error)) from error
+            except psycopg.Error as error:
                 _log.warning("append failed", attempt=attempt, error=str(error))
                 if attempt == self._attempts_limit_count:
                     raise
-                time.sleep(self._attempt_pause_seconds * attempt)
+                await asyncio.sleep(self._attempt_pause_seconds * attempt)
         raise AssertionError("unreachable")
 
     def _positions_if_ours(self, events: Sequence[AnyEvent], stored: Sequence[StoredEvent]) -> list[int]:
@@ -160,10 +157,10 @@ class PostgresEventStore:
             return []
         return [row[0] for row in ours if row]
 
-    def _load(self, after: Mapping[UUID, int]) -> dict[UUID, list[Evolution]]:
+    async def _load(self, after: Mapping[UUID, int]) -> dict[UUID, list[Evolution]]:
         streams: dict[UUID, list[Evolution]] = {}
         unreadable: set[UUID] = set()
-        for stored in self._recorder.select_streams(after, self._snapshots.topics):
+        for stored in await self._hot.select_streams(after, self._snapshots.topics):
             stream_id = cast(UUID, stored.originator_id)
             found: Evolution
             if stored.topic in self._snapshots.topics:
@@ -179,9 +176,21 @@ class PostgresEventStore:
                 found = self._mapper.to_domain_event(stored)
             streams.setdefault(stream_id, []).append(found)
         # A snapshot is a shortcut: without it the stream is read from its beginning.
-        for stored in self._recorder.select_streams(dict.fromkeys(unreadable, 0), []) if unreadable else ():
+        whole = await self._hot.select_streams(dict.fromkeys(unreadable, 0), []) if unreadable else []
+        for stored in whole:
             streams.setdefault(cast(UUID, stored.originator_id), []).append(self._mapper.to_domain_event(stored))
         return streams
+
+    async def _on_loop(self, call: Awaitable[_T]) -> _T:
+        try:
+            async with asyncio.timeout(self._answer_timeout_seconds):
+                return await call
+        except psycopg.errors.UniqueViolation:
+            raise
+        except psycopg.Error as error:
+            raise StoreUnavailable(str(error)) from error
+        except TimeoutError as error:
+            raise StoreUnavailable(f"no answer within {self._answer_timeout_seconds} s") from error
 
     async def _in_thread(self, call: Callable[[], _T]) -> _T:
         try:

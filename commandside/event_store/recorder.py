@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from eventsourcing.persistence import IntegrityError, StoredEvent
+from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 from psycopg.sql import SQL, Composed, Identifier
 
@@ -19,29 +19,30 @@ class BatchRecorder(PostgresApplicationRecorder):
     """eventsourcing's Postgres recorder: an append is one call, and a read of many streams one query.
 
     Chosen by the library's own setting: APPLICATION_RECORDER_TOPIC=commandside.event_store.recorder:BatchRecorder.
+    What the writer waits for (`*_statement`) is asked on its event loop: loop_recorder.py.
     """
 
     def __init__(self, datastore: PostgresDatastore, *, events_table_name: str = "stored_events") -> None:
         super().__init__(datastore, events_table_name=events_table_name)
         self.sql_create_statements += beside_and_append(datastore.schema, events_table_name)
-        self._append = self._sql(
+        self.append_statement = self._sql(
             "SELECT {schema}.{append}(%b::uuid[], %b::bigint[], %b::text[], %b::bytea[], "
             "%b::uuid[], %b::timestamptz[], %b::uuid[], %b::bigint[]) AS position"
         )
-        self._check = self._sql(
+        self.check_statement = self._sql(
             "SELECT coalesce((SELECT max(notification_id) FROM {schema}.{table}), 0) AS position, EXISTS ("
             "    SELECT FROM unnest(%b::uuid[], %b::bigint[]) AS r(id, version) "
             "    JOIN {schema}.{table} e ON e.originator_id = r.id AND e.originator_version = r.version + 1"
             ") AS written"
         )
-        self._fast_forward = self._sql(
+        self.fast_forward_statement = self._sql(
             "SELECT e.originator_id, e.originator_version, e.topic, e.state "
             "FROM unnest(%b::uuid[], %b::bigint[]) AS wanted(id, version) "
             "JOIN {schema}.{table} e ON e.originator_id = wanted.id AND e.originator_version > wanted.version "
             "ORDER BY e.originator_id, e.originator_version"
         )
         # A snapshot comes before the events after it: its version is lower than theirs.
-        self._load = self._sql(
+        self.load_statement = self._sql(
             "WITH wanted AS ("
             "    SELECT w.id, w.version, s.originator_version AS snapshot_version, s.topic, s.state "
             "    FROM unnest(%b::uuid[], %b::bigint[]) AS w(id, version) "
@@ -90,7 +91,7 @@ class BatchRecorder(PostgresApplicationRecorder):
             return []
         with self.datastore.get_connection() as conn, conn.cursor() as cursor:
             cursor.execute(
-                self._append,
+                self.append_statement,
                 (
                     [event.originator_id for event in stored_events],
                     [event.originator_version for event in stored_events],
@@ -104,29 +105,6 @@ class BatchRecorder(PostgresApplicationRecorder):
                 prepare=True,
             )
             return [row["position"] for row in cursor.fetchall()]
-
-    def check_reads(self, reads: Reads) -> int:
-        """The last position of the log, if these streams still have these versions. Raises IntegrityError if not."""
-        with self.datastore.get_connection() as conn, conn.cursor() as cursor:
-            cursor.execute(self._check, (list(reads), list(reads.values())), prepare=True)
-            row = cursor.fetchone()
-            assert row is not None
-            if row["written"]:
-                raise IntegrityError("a stream that was read has been written since")
-            return int(row["position"])
-
-    def select_streams(self, after: Mapping[UUID, int], snapshot_topics: list[str]) -> list[StoredEvent]:
-        """The events of many streams, each after the version that is given for it, in stream order.
-
-        A stream that is wanted from its beginning starts with its snapshot, where there is one under one of the topics.
-        """
-        ids, versions = list(after), list(after.values())
-        with self.datastore.get_connection() as conn, conn.cursor(binary=True) as cursor:
-            if 0 in versions:
-                cursor.execute(self._load, (ids, versions, snapshot_topics), prepare=True)
-            else:
-                cursor.execute(self._fast_forward, (ids, versions), prepare=True)
-            return [StoredEvent(**row) for row in cursor.fetchall()]
 
     def select_positions(self, events: Sequence[StoredEvent]) -> dict[tuple[UUID, int], tuple[int, bytes]]:
         """What is stored at these streams' versions: position and state."""

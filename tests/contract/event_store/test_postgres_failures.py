@@ -10,7 +10,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from eventsourcing.persistence import OperationalError
 
 from commandside.event_store import StoreUnavailable, VersionConflict
 from commandside.event_store.postgres import PostgresEventStore
@@ -82,17 +81,17 @@ async def test_an_append_whose_answer_was_lost_is_known_to_be_ours(
 async def test_an_attempt_that_failed_after_its_commit_is_not_made_again(
     monkeypatch: pytest.MonkeyPatch, store: PostgresEventStore, other: PostgresEventStore
 ) -> None:
-    insert = store._recorder.insert_events
+    append = store._hot.append
     attempts: list[Sequence[int]] = []
 
-    def silent_at_first(*args: Any, **kwargs: Any) -> Sequence[int]:
+    async def silent_at_first(*args: Any) -> Sequence[int]:
         attempts.append([])
-        attempts[-1] = insert(*args, **kwargs)
+        attempts[-1] = await append(*args)
         if len(attempts) == 1:
-            raise OperationalError("the connection broke after the commit")
+            raise psycopg.OperationalError("the connection broke after the commit")
         return attempts[-1]
 
-    monkeypatch.setattr(store._recorder, "insert_events", silent_at_first)
+    monkeypatch.setattr(store._hot, "append", silent_at_first)
     positions = await store.append(lamps(5), {})
 
     assert len(attempts) == 2
@@ -117,18 +116,17 @@ async def test_a_version_that_another_took_while_ours_was_lost_is_a_conflict(
     monkeypatch: pytest.MonkeyPatch, store: PostgresEventStore, other: PostgresEventStore
 ) -> None:
     await store.append(lamps(), {})
-    insert, loop = store._recorder.insert_events, asyncio.get_running_loop()
+    append = store._hot.append
     attempts: list[int] = []
 
-    def broken_at_first(*args: object, **kwargs: object) -> object:
+    async def broken_at_first(*args: Any) -> Sequence[int]:
         attempts.append(1)
         if len(attempts) == 1:
-            theirs = other.append(lamps(7, actor="operator:bo")[1:], {})
-            asyncio.run_coroutine_threadsafe(theirs, loop).result(BOUND_SECONDS)
-            raise OperationalError("the connection broke before anything was done")
-        return insert(*args, **kwargs)  # type: ignore[arg-type]
+            await other.append(lamps(7, actor="operator:bo")[1:], {})
+            raise psycopg.OperationalError("the connection broke before anything was done")
+        return await append(*args)
 
-    monkeypatch.setattr(store._recorder, "insert_events", broken_at_first)
+    monkeypatch.setattr(store._hot, "append", broken_at_first)
     with pytest.raises(VersionConflict):
         await store.append(lamps(5)[1:], {})
     assert [recorded.event for recorded in await other.history(LAMP)][1:] == lamps(7, actor="operator:bo")[1:]
