@@ -223,7 +223,7 @@ class Writer:
             decided,
             events,
             self._snapshots.due(self._aggregates.grown_in_batch()),
-            frozenset(event.originator_id for event in events),
+            frozenset(stream.id for stream in decided.batch.written),
             time.perf_counter(),
             appending,
         )

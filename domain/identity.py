@@ -31,6 +31,7 @@ def cart_stream(owner: str) -> UUID:
     return uuid5(_HOUSE, f"cart:{owner}")
 
 
+@lru_cache(maxsize=_KEPT_IDS_COUNT)
 def checkout_stream(order_id: UUID) -> UUID:
     return uuid5(_HOUSE, f"checkout:{order_id}")
 

@@ -1,4 +1,4 @@
-"""Faust's Kafka transport, but for two things.
+"""Faust's Kafka transport, but for three things.
 
 What was fetched of a partition comes as a few messages, not as thousands: Faust spends two asyncio tasks on each. A
 message's value is a `Chunk`, up to so many records of one partition, in order; its offset is that of the last of them.
@@ -6,6 +6,10 @@ message's value is a `Chunk`, up to so many records of one partition, in order; 
 And a partition is begun where the *store* says that it goes on, not where Kafka was told that it had come to. What was
 applied and what is read next then cannot disagree, whatever was committed and when; the offsets that are committed to
 Kafka tell those who watch the consumer's lag, and nobody else.
+
+And Kafka is asked in another rhythm. aiokafka has one request under way, for those partitions of which nothing lies
+unread; the answer comes as soon as there is anything, or after 1.5 s. A partition that became free meanwhile waits for
+that answer. So answers come soon, and hold what came to all partitions in that time.
 """
 
 from __future__ import annotations
@@ -14,10 +18,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
-from faust.transport.drivers.aiokafka import Consumer, Transport
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP, Message
 
 CHUNK_LIMIT_RECORDS: Final = 500
+FETCH_WAIT_MILLISECONDS: Final = 50
+FETCH_ENOUGH_BYTES: Final = 65_536
 
 
 class _Begins(Protocol):
@@ -35,12 +41,24 @@ class Chunk:
     values: list[bytes]
 
 
+class _ConsumerThread(AIOKafkaConsumerThread):
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust has no settings for these two.
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MILLISECONDS
+        consumer._fetch_min_bytes = FETCH_ENOUGH_BYTES
+        return consumer
+
+
 class ChunkConsumer(Consumer):
     """Commits as Faust does, when all agents of a topic have acknowledged a chunk.
 
     Agents take the chunks of a partition in order and each of them checks that none is missing (streams/places.py), so
     the last one acknowledged stands for all before it.
     """
+
+    def _new_consumer_thread(self) -> _ConsumerThread:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         fetched = await super()._getmany(active_partitions, timeout)

@@ -55,12 +55,29 @@ class Patience:
 
     async def until_done(self, operation: Callable[[], Awaitable[T]]) -> T:
         """What `operation` returns, once it does not fail for want of a store. It must be repeatable."""
+        try:
+            result = await operation()
+        except TRANSIENT as error:
+            self._note(error, attempt_number=1)
+            await asyncio.sleep(self.first_pause_seconds)
+            result = await self._try_again(operation)
+        _heed_cancellation()
+        if self.trouble is not None:
+            _log.info("store_answers_again", projection=self.name)
+            self.trouble = None
+        return result
+
+    async def _try_again(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Only once it failed: these are two dozen objects that refer to each other, and most operations succeed.
+
+        Made for each of them they are garbage by the ten thousand, and collecting that takes a tenth of a second at times.
+        """
         attempts = AsyncRetrying(
             retry=retry_if_exception_type(TRANSIENT),
-            wait=wait_exponential(multiplier=self.first_pause_seconds, max=self.longest_pause_seconds)
+            wait=wait_exponential(multiplier=self.first_pause_seconds * 2, max=self.longest_pause_seconds)
             + wait_random(0, self.first_pause_seconds),
             stop=stop_after_delay(self.outage_limit_seconds),
-            before_sleep=self._note,
+            before_sleep=self._note_attempt,
             reraise=True,
         )
 
@@ -68,18 +85,17 @@ class Patience:
             return await operation()
 
         result: T = await attempts(attempt)
-        _heed_cancellation()
-        if self.trouble is not None:
-            _log.info("store_answers_again", projection=self.name)
-            self.trouble = None
         return result
 
-    def _note(self, attempt: RetryCallState) -> None:
-        _heed_cancellation()
+    def _note_attempt(self, attempt: RetryCallState) -> None:
         error = attempt.outcome.exception() if attempt.outcome else None
+        self._note(error, attempt_number=attempt.attempt_number + 1)
+
+    def _note(self, error: BaseException | None, attempt_number: int) -> None:
+        _heed_cancellation()
         self.trouble = f"{type(error).__name__}: {error}"
         self.noted()
-        _log.warning("store_unavailable", projection=self.name, attempt=attempt.attempt_number, error=self.trouble)
+        _log.warning("store_unavailable", projection=self.name, attempt=attempt_number, error=self.trouble)
 
 
 def _heed_cancellation() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,16 +23,27 @@ class Page:
 class Tail:
     """Followers stand at the same place most of the time: the last few pages are kept, so that each is read once.
 
+    What comes alone is told at once; what comes within `beat_seconds` of that is told together, so that a busy log
+    costs its followers a batch for each beat and not for each append.
+
     Raises whatever the log raises.
     """
 
     def __init__(
-        self, log: EventLog, *, page_size_events: int = 500, kept_pages_count: int = 8, poll_seconds: float = 0.5
+        self,
+        log: EventLog,
+        *,
+        page_size_events: int = 500,
+        kept_pages_count: int = 8,
+        poll_seconds: float = 0.5,
+        beat_seconds: float = 0.01,
     ) -> None:
         self.page_size_events = page_size_events
         self._log = log
         self._kept_pages_count = kept_pages_count
         self._poll_seconds = poll_seconds
+        self._beat_seconds = beat_seconds
+        self._woke_at = -beat_seconds
         self._pages: OrderedDict[int, Page] = OrderedDict()
         self._reading = asyncio.Lock()
         self._woken_count = 0
@@ -67,6 +79,8 @@ class Tail:
     async def wake(self) -> None:
         """Waits for the next append, at most `poll_seconds`, and wakes those who wait."""
         await self._log.wait_for_append(self._poll_seconds)
+        await asyncio.sleep(max(0.0, self._woke_at + self._beat_seconds - time.monotonic()))
+        self._woke_at = time.monotonic()
         self._woken_count += 1
         self._woken.set()
         self._woken.clear()

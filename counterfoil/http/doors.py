@@ -36,6 +36,8 @@ class Measured:
     def __init__(self, app: ASGIApp, registry: CollectorRegistry) -> None:
         self._app = app
         self._plain_paths: dict[object, str] | None = None
+        self._counted: dict[tuple[str, str, int], Counter] = {}  # of labels there are few: see above
+        self._timed: dict[tuple[str, str], Histogram] = {}
         self._requests = Counter(
             "counterfoil_http_requests",
             "Requests by route and status",
@@ -54,28 +56,36 @@ class Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = _header(scope, b"x-correlation-id")
-        state = scope.setdefault("state", {})
-        state["request_id"] = request_id = _taken(_header(scope, b"x-request-id")) or str(uuid7())
-        state["correlation_id"] = _taken(given) or request_id
+        headers = _headers(scope)
+        state = scope["state"]
+        state["request_id"] = request_id = _taken(headers.get(b"x-request-id")) or str(uuid7())
+        state["correlation_id"] = _taken(headers.get(b"x-correlation-id")) or request_id
         started, status = time.perf_counter(), 500
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = {**message, "headers": [*message["headers"], (b"x-request-id", request_id.encode())]}
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_id)
         finally:
-            seconds = time.perf_counter() - started
-            route = self._route(scope)
-            method = scope["method"] if scope["method"] in _METHODS else OTHER_METHOD
-            self._requests.labels(method, route, status).inc()
-            self._seconds.labels(method, route).observe(seconds)
-            _log.debug("request", method=scope["method"], path=scope["path"], status=status, seconds=round(seconds, 4))
+            self._note(scope, status, time.perf_counter() - started)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        route = self._route(scope)
+        method = scope["method"] if scope["method"] in _METHODS else OTHER_METHOD
+        counted = self._counted.get((method, route, status))
+        if counted is None:
+            counted = self._counted[method, route, status] = self._requests.labels(method, route, status)
+        timed = self._timed.get((method, route))
+        if timed is None:
+            timed = self._timed[method, route] = self._seconds.labels(method, route)
+        counted.inc()
+        timed.observe(seconds)
+        _log.debug("request", method=scope["method"], path=scope["path"], status=status, seconds=round(seconds, 4))
 
     def _route(self, scope: Scope) -> str:
         """The path of the route that the request came to, as the OpenAPI page has it."""
@@ -99,11 +109,16 @@ class Bounded:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = _header(scope, b"content-length") or b"0"
-        if not announced.isdigit() or int(announced[:20]) > self._limit_bytes:
-            # A client that asked whether to send it does not: to wait for it would be to ask for it.
-            await self._refuse(scope, receive, send, drain=_header(scope, b"expect") is None)
-            return
+        headers = _headers(scope)
+        announced = headers.get(b"content-length")
+        if announced is not None:
+            if not announced.isdigit() or int(announced[:20]) > self._limit_bytes:
+                # A client that asked whether to send it does not: to wait for it would be to ask for it.
+                await self._refuse(scope, receive, send, drain=b"expect" not in headers)
+                return
+            if b"transfer-encoding" not in headers:  # no more than it announced is taken from a client
+                await self._app(scope, receive, send)
+                return
         taken = 0
         passed = answered = ended = False
 
@@ -161,7 +176,8 @@ class Identified:
         if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
             await self._app(scope, receive, send)
             return
-        authorization = _header(scope, b"authorization")
+        headers = _headers(scope)
+        authorization = headers.get(b"authorization")
         caller = Caller()
         if authorization is not None:
             try:
@@ -173,16 +189,16 @@ class Identified:
                 detail = "Tokens cannot be verified at present."
                 await render(503, "keys-unavailable", detail, retry_after_seconds=5)(scope, receive, send)
                 return
-        cookie = _header(scope, b"cookie")
+        cookie = headers.get(b"cookie")
         if cookie is not None:
             caller.guest_id = self._sessions.guest_id(cookie.decode("latin-1"))
-        scope.setdefault("state", {})["caller"] = caller
+        scope["state"]["caller"] = caller
 
         async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start" and (caller.opened or caller.ended) and message["status"] < 400:
                 opened = caller.opened and caller.guest_id is not None
                 cookie = self._sessions.set_cookie(caller.guest_id or "") if opened else self._sessions.clear_cookie()
-                message = {**message, "headers": [*message["headers"], (b"set-cookie", cookie.encode("latin-1"))]}
+                message["headers"] = [*message["headers"], (b"set-cookie", cookie.encode("latin-1"))]
             await send(message)
 
         await self._app(scope, receive, send_with_cookie)
@@ -203,11 +219,13 @@ async def _drain(receive: Receive) -> None:
                 left_bytes -= len(message["body"])
 
 
-def _header(scope: Scope, name: bytes) -> bytes | None:
-    for key, value in scope["headers"]:
-        if key == name:
-            return bytes(value)
-    return None
+def _headers(scope: Scope) -> dict[bytes, bytes]:
+    """The first of each name; found once, for all the doors."""
+    state = scope.setdefault("state", {})
+    headers: dict[bytes, bytes] | None = state.get("headers")
+    if headers is None:
+        state["headers"] = headers = dict(reversed(list(scope["headers"])))
+    return headers
 
 
 def _taken(value: bytes | None) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.types import ASGIApp
 
 from counterfoil.http import docs, problems
 from counterfoil.http.doors import Bounded, Identified, Measured
@@ -27,21 +28,27 @@ def dress(
     needs: Mapping[str, Check],
     wants: Mapping[str, Check],
     registry: CollectorRegistry,
+    *,
+    front: Callable[[ASGIApp], ASGIApp] = lambda framework: framework,
 ) -> FastAPI:
     """`needs` are dependencies without which the process is not ready; without one it `wants` it works, degraded.
 
-    A check raises when its dependency does not answer.
+    A check raises when its dependency does not answer. `front` may answer what comes through the doors before the
+    framework has to do with it.
     """
     problems.install(app, translations)
     _add_health(app, needs, wants, registry)
     docs.install(app)
     tokens = Tokens(settings.jwt_secret.get_secret_value(), settings.jwks_url)
     sessions = Sessions(settings.session_secret.get_secret_value(), secure=settings.cookie_secure)
-    # The last one added is the outermost.
-    app.add_middleware(Identified, tokens=tokens, sessions=sessions)
-    app.add_middleware(Bounded, limit_bytes=settings.body_limit_bytes)
-    app.add_middleware(FaultsOfOurs)
-    app.add_middleware(Measured, registry=registry)
+    app.add_middleware(FaultsOfOurs)  # in here too: the framework answers what it does not know in its own way
+    framework = app.build_middleware_stack
+
+    def doors() -> ASGIApp:
+        identified = Identified(front(framework()), tokens, sessions)
+        return Measured(FaultsOfOurs(Bounded(identified, settings.body_limit_bytes)), registry)
+
+    app.build_middleware_stack = doors  # type: ignore[method-assign]
     return app
 
 

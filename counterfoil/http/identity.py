@@ -119,7 +119,9 @@ class Sessions:
         return None
 
     def set_cookie(self, guest_id: str) -> str:
-        return f"{COOKIE}={self._serializer.dumps(guest_id)}; Max-Age={COOKIE_LIFE_SECONDS}{self._attributes}"
+        signed = f"{COOKIE}={self._serializer.dumps(guest_id)}"
+        self._known.put(signed, guest_id)  # it comes back at once, and mostly alone
+        return f"{signed}; Max-Age={COOKIE_LIFE_SECONDS}{self._attributes}"
 
     def clear_cookie(self) -> str:
         return f"{COOKIE}=; Max-Age=0{self._attributes}"

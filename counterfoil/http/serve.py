@@ -22,4 +22,5 @@ def serve(app: ASGIApp, host: str, port: int) -> None:
         backlog=BACKLOG_LIMIT_CONNECTIONS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         server_header=False,
+        proxy_headers=False,  # nothing here asks where a request came from
     )

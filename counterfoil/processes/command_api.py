@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from commandside.api import create_app
+from commandside.api import create_app, shortcut
 from commandside.api.errors import TRANSLATIONS
 from commandside.metrics import WriterMetrics
 from counterfoil import wiring
@@ -39,6 +39,7 @@ def main(settings: Settings) -> None:
         needs={"postgres": store.ping, "writer": writer_lives},
         wants={"payments": payments_answer},
         registry=registry,
+        front=shortcut,
     )
     try:
         serve(app, settings.host, settings.command_port)

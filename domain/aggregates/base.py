@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, ClassVar, Self, TypeVar
 from uuid import UUID
@@ -10,8 +11,10 @@ from eventsourcing.domain import BaseAggregate
 from domain.events.base import AnyEvent, Created, Event
 from domain.values import Cause
 
+_Made = TypeVar("_Made", bound=Event | Created)
 _Evolve = TypeVar("_Evolve", bound=Callable[..., None])
 _EVENT_CLASS = "_evolves_event_class"
+_member_names: dict[type, frozenset[str]] = {}
 _evolve_methods: dict[type, dict[type, Callable[..., None]]] = {}
 
 
@@ -77,29 +80,34 @@ class EventSourced(BaseAggregate[UUID]):
 
     @classmethod
     def _start(cls, event_class: type[Created], stream_id: UUID, cause: Cause, **data: Any) -> Self:
-        event = event_class(
-            originator_topic=cls.TOPIC,  # type: ignore[attr-defined]
-            originator_id=stream_id,
-            originator_version=cls.INITIAL_VERSION,
-            timestamp=cause.at,
-            actor=cause.actor,
-            causation_id=cause.causation_id,
-            correlation_id=cause.correlation_id,
-            **data,
-        )
+        data["originator_topic"] = cls.TOPIC  # type: ignore[attr-defined]
+        event = _made(event_class, stream_id, cls.INITIAL_VERSION, cause, data)
         aggregate: Self = event.mutate(None)  # type: ignore[assignment]
         aggregate.pending_events.append(event)
         return aggregate
 
     def _trigger(self, event_class: type[Event], cause: Cause, **data: Any) -> None:
-        event = event_class(
-            originator_id=self.id,
-            originator_version=self.version + 1,
-            timestamp=cause.at,
-            actor=cause.actor,
-            causation_id=cause.causation_id,
-            correlation_id=cause.correlation_id,
-            **data,
-        )
+        event = _made(event_class, self.id, self.version + 1, cause, data)
         event.mutate(self)
         self.pending_events.append(event)
+
+
+def _made(event_class: type[_Made], stream_id: UUID, version: int, cause: Cause, members: dict[str, Any]) -> _Made:
+    """The same as calling the class: but a frozen dataclass sets its members one by one, which costs three times this.
+
+    Raises TypeError when a member is missing, or is none of this event's.
+    """
+    members["originator_id"] = stream_id
+    members["originator_version"] = version
+    members["timestamp"] = cause.at
+    members["actor"] = cause.actor
+    members["causation_id"] = cause.causation_id
+    members["correlation_id"] = cause.correlation_id
+    names = _member_names.get(event_class)
+    if names is None:
+        names = _member_names[event_class] = frozenset(field.name for field in fields(event_class))
+    if members.keys() != names:
+        raise TypeError(f"{event_class.__name__} has other members than {sorted(members)}")
+    event = object.__new__(event_class)
+    object.__setattr__(event, "__dict__", members)
+    return event

@@ -29,6 +29,19 @@ class Event(AggregateEvent, _Frozen):
         super().__init_subclass__()
         _register(cls)
 
+    def mutate(self, aggregate: Any) -> Any:
+        """As the library has it. Ids are compared by their identity first: most are the same object."""
+        if (
+            aggregate is None
+            or not (self.originator_id is aggregate.id or self.originator_id == aggregate.id)
+            or self.originator_version != aggregate.version + 1
+        ):
+            return super().mutate(aggregate)  # which says what is wrong
+        aggregate.evolve(self)
+        aggregate.version = self.originator_version
+        aggregate.modified_on = self.timestamp
+        return aggregate
+
     def apply(self, aggregate: Any) -> None:
         aggregate.evolve(self)
 

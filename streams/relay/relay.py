@@ -30,7 +30,8 @@ DATABASE_TROUBLES: Final = (LeadershipLost, StoreUnavailable, psycopg.Operationa
 class Relay:
     """Sends while it leads, from the position that was saved last; what was sent beyond it is sent again.
 
-    While Kafka or Postgres is away it tries again, for ever: the events wait in the log.
+    While Kafka or Postgres is away it tries again, for ever: the events wait in the log. What comes at once is sent at
+    once; after that, what comes within `beat_seconds` goes together.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Relay:
         page_size_events: int = 500,
         in_flight_limit_messages: int = 20_000,
         poll_seconds: float = 0.5,
-        marker_interval_seconds: float = 0.05,
+        beat_seconds: float = 0.1,
         save_interval_seconds: float = 0.2,
         lease_seconds: float = 3.0,
         goodbye_seconds: float = 2.0,
@@ -57,7 +58,7 @@ class Relay:
         self._page_size_events = page_size_events
         self._in_flight_limit_messages = in_flight_limit_messages
         self._poll_seconds = poll_seconds
-        self._marker_interval_seconds = marker_interval_seconds
+        self._beat_seconds = beat_seconds
         self._save_interval_seconds = save_interval_seconds
         self._lease_seconds = lease_seconds
         self._goodbye_seconds = goodbye_seconds
@@ -146,7 +147,7 @@ class Relay:
         position = leadership.position
         # Whoever led before may have died between an event and its marker.
         marked = 0
-        marked_at = time.monotonic() - self._marker_interval_seconds
+        marked_at = time.monotonic() - self._beat_seconds
         async with PostgresEventLog(self._database_url) as log:
             while True:
                 read_at = time.monotonic()
@@ -157,14 +158,15 @@ class Relay:
                 if rows:
                     position = rows[-1][0]
                 await sender.send(envelopes, position, read_at if self._has_read_all else None)
-                until_marker_seconds = marked_at + self._marker_interval_seconds - time.monotonic()
-                if position > marked and until_marker_seconds <= 0:
-                    leadership.check()
+                # Behind the events, in the same batches as they: a request to Kafka holds one partition, and requests
+                # are what costs there.
+                if position > marked and time.monotonic() - marked_at >= self._beat_seconds:
                     await sender.mark(position)
                     marked, marked_at = position, time.monotonic()
                 if self._has_read_all:
-                    is_due = position > marked
-                    await log.wait_for_append(max(until_marker_seconds, 0.001) if is_due else self._poll_seconds)
+                    await asyncio.sleep(max(0.0, marked_at + self._beat_seconds - time.monotonic()))
+                    if position <= marked:
+                        await log.wait_for_append(self._poll_seconds)
 
     async def _finish(self, leadership: Leadership, sender: Sender) -> None:
         """What is on its way arrives, and is saved, so that nothing is sent twice after a stop on purpose."""

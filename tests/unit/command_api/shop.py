@@ -13,7 +13,7 @@ import httpx
 import jwt
 from prometheus_client import CollectorRegistry
 
-from commandside.api import create_app
+from commandside.api import create_app, shortcut
 from commandside.api.errors import TRANSLATIONS
 from commandside.event_store.memory import MemoryEventStore
 from commandside.payments.webhook import SIGNATURE_HEADER, sign
@@ -46,6 +46,7 @@ class CommandShop:
             {},
             {},
             CollectorRegistry(),
+            front=shortcut,
         )
         self.operator = self.client(sub="olga", roles=["operator"])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from counterfoil.http.identity import COOKIE, COOKIE_LIFE_SECONDS, COOKIES_TRIED_LIMIT_COUNT, KEPT_SECONDS, Sessions
@@ -15,8 +17,8 @@ def sessions() -> Sessions:
 
 
 def cookie(sessions: Sessions, guest_id: str) -> str:
-    """As the browser sends it back: `name=value`."""
-    return sessions.set_cookie(guest_id).partition(";")[0]
+    """As a browser sends it, signed by another process: here nobody remembers that it is good."""
+    return copy.deepcopy(sessions).set_cookie(guest_id).partition(";")[0]
 
 
 @pytest.mark.parametrize(
