@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from itertools import chain, permutations
 from typing import Any, Final
 
 import psycopg
@@ -12,12 +14,16 @@ from redis.asyncio import Redis
 
 from counterfoil.processes.projector import open_projector
 from domain.aggregates import StockItem
+from domain.events.order import OrderPlaced, OrderSubmitted
 from projections.generations import VIEW_NAMES
 from projections.keys import Keys
+from projections.signals import keys as signal_keys
+from projections.signals.trending import SALE_WEIGHT
 from projections.valkey import open_redis
 from queryside.views import Views
 from streams.log_pages import LogPages
 from streams.metrics import ProjectorMetrics
+from streams.signals.sales_projection import NAME as SALES
 from streams.verify import Verification
 from streams.view_feeds import VIEWS
 from tests.fault.ledger import Ledger
@@ -32,8 +38,13 @@ ABOUT: Final = (b":checkpoint:", b":offsets:")
 
 
 async def until_all_hold(client: Redis, position: int, within_seconds: float) -> None:
-    """Every view, in every partition. Fails with where they stand."""
-    await eventually(lambda: Views(client).positions(VIEW_NAMES), lambda held: min(held) >= position, within_seconds)
+    """Every view, and the counters of sales, in every partition. Fails with where they stand."""
+
+    async def held() -> list[int]:
+        counted: Any = await client.hvals(Keys().checkpoint(SALES))
+        return [*await Views(client).positions(VIEW_NAMES), min(map(int, counted), default=0)]
+
+    await eventually(held, lambda held: min(held) >= position, within_seconds)
 
 
 async def ensure_identical(database_url: str, redis_url: str, other_redis_url: str, position: int) -> None:
@@ -84,6 +95,35 @@ async def ensure_stock_adds_up(ledger: Ledger, redis_url: str) -> None:
             assert available == sum(on_hand - reserved for on_hand, reserved in levels.values())
 
 
+async def ensure_sales_counted(ledger: Ledger, redis_url: str) -> None:
+    """Every order that was placed is in the counters of signals, once: by the log, and nothing else."""
+    lines = {
+        one.event.originator_id: dict.fromkeys(line.product_id for line in one.event.lines)
+        for one in ledger.log
+        if isinstance(one.event, OrderSubmitted)
+    }
+    placed = [one.event.originator_id for one in ledger.log if isinstance(one.event, OrderPlaced)]
+    assert placed
+    together = Counter(pair for order_id in placed for pair in permutations(lines[order_id], 2))
+    sold = Counter(
+        {
+            sku: SALE_WEIGHT * count
+            for sku, count in Counter(chain.from_iterable(lines[order_id] for order_id in placed)).items()
+        }
+    )
+    async with open_redis(redis_url, timeout_seconds=TIMEOUT_SECONDS) as client:
+        prefix = signal_keys.bought_with("")
+        counted: Counter[tuple[str, str]] = Counter()
+        async for key in client.scan_iter(match=f"{prefix}*"):
+            for other, count in await _ranked(client, key):
+                counted[key.decode().removeprefix(prefix), other] = count
+        trending: Counter[str] = Counter()
+        async for key in client.scan_iter(match=f"{signal_keys.PREFIX}:trending:*"):
+            trending.update(dict(await _ranked(client, key)))
+    assert counted == together
+    assert trending == sold
+
+
 def differences(found: dict[bytes, Any], due: dict[bytes, Any]) -> list[str]:
     """A line per key that is not the same in both."""
     keys = sorted(key for key in {*found, *due} if found.get(key) != due.get(key))
@@ -105,6 +145,11 @@ async def _replay(database_url: str, redis_url: str, client: Redis, position: in
         finally:
             running.cancel()
             await asyncio.wait([running], timeout=TIMEOUT_SECONDS)
+
+
+async def _ranked(client: Redis, key: bytes) -> list[tuple[str, int]]:
+    held: Any = await client.zrange(key.decode(), 0, -1, withscores=True)
+    return [(member.decode(), round(score)) for member, score in held]
 
 
 async def _views(client: Redis) -> dict[bytes, Any]:

@@ -22,6 +22,7 @@ from projections.valkey import open_redis
 from tests.fault.kafka.parts import Part, keep_alive, relays_and_workers
 from tests.fault.kafka.replayed import (
     ensure_identical,
+    ensure_sales_counted,
     ensure_stock_adds_up,
     ensure_verified,
     last_position,
@@ -32,7 +33,7 @@ from tests.fault.ledger import read_ledger
 from tests.waiting import eventually
 
 SEED = os.environ.get("COUNTERFOIL_TEST_SEED", "0")
-CHAOS_SECONDS = float(os.environ.get("COUNTERFOIL_TEST_CHAOS_SECONDS", "60"))
+CHAOS_SECONDS = float(os.environ.get("COUNTERFOIL_TEST_CHAOS_SECONDS", "180"))
 COMMANDS_PER_SECOND = 100
 # What a busy machine comes to in the worst case.
 LEAST_COMMANDS_PER_SECOND = 10
@@ -160,5 +161,6 @@ async def ensure_right(database_url: str, redis_url: str, other_redis_url: str, 
     ledger.ensure_whole()
     assert len(ledger.placed_orders) > 0
     await ensure_stock_adds_up(ledger, redis_url)
+    await ensure_sales_counted(ledger, redis_url)
     await ensure_verified(database_url, redis_url)
     await ensure_identical(database_url, redis_url, other_redis_url, position)

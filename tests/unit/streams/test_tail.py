@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from streams.tail import Tail
 from tests.fakes.log import MemoryLog
@@ -78,3 +79,13 @@ async def test_an_append_while_the_log_is_being_read_is_not_missed() -> None:
     assert list(page.events) == []
     async with asyncio.timeout(1):
         await tail.wait_beyond(page)
+
+
+async def test_a_busy_log_wakes_its_followers_once_in_a_beat() -> None:
+    log = MemoryLog()
+    tail = Tail(log, poll_seconds=60, beat_seconds=0.05)
+    began = time.monotonic()
+    for _ in range(4):
+        log.append(*collected(stock()))
+        await tail.wake()
+    assert time.monotonic() - began >= 3 * 0.05
