@@ -70,7 +70,7 @@ class Patience:
     async def _try_again(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Only once it failed: these are two dozen objects that refer to each other, and most operations succeed.
 
-        Made for each of them they are garbage by the ten thousand, and collecting that takes a tenth of a second at times.
+        Made for each of them they are garbage by the ten thousand, and collecting it stops all for a tenth of a second.
         """
         attempts = AsyncRetrying(
             retry=retry_if_exception_type(TRANSIENT),

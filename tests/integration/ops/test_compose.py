@@ -21,7 +21,7 @@ from tests.rules.sources import PROJECT
 
 TIMEOUT_SECONDS = 30
 EXPECTED = {
-    "nginx": 1, "command-api": 2, "query-api": 2, "relay": 2, "worker": 2, "provider": 1, "migrate": 1,
+    "nginx": 1, "command-api": 2, "query-api": 2, "relay": 2, "worker": 2, "projector": 2, "provider": 1, "migrate": 1,
     "postgres": 1, "valkey": 1, "kafka": 1, "opensearch": 1,
 }  # fmt: skip
 # What stands in the file's text is asked of whoever starts it, by name, and has no default.
@@ -71,10 +71,15 @@ def test_every_service_is_there_as_often_as_it_should_be() -> None:
 
 def test_every_command_of_ours_runs_a_part_that_there_is() -> None:
     commands = {name: service["command"] for name, service in our_services().items()}
-    assert len(commands) == 6
+    assert len(commands) == 7
     for name, command in commands.items():
         assert command == [*PART_COMMAND, name]
         assert name in PARTS
+
+
+def test_somebody_keeps_search_and_nobody_but_the_workers_the_views() -> None:
+    follows = {name: each["environment"].get("COUNTERFOIL_PROJECTOR_FOLLOWS") for name, each in our_services().items()}
+    assert follows["projector"] == "search"
 
 
 def test_every_variable_of_ours_is_a_setting() -> None:
