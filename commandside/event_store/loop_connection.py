@@ -12,6 +12,12 @@ from psycopg.errors import error_from_result
 
 _FAILED: Final = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE)
 _BINARY: Final = 1
+# Everything asked here finds a few streams in an index. The planner, which knows nothing yet of a log that is new, or
+# believes what was true of it an hour ago, would read all of it each time: 8 ms at 60,000 events in place of 0.1.
+_PLANNING: Final = (
+    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; "
+    "SET plan_cache_mode = force_generic_plan; SET jit = off"
+)
 
 
 class LoopConnection:
@@ -115,9 +121,15 @@ class LoopConnection:
 
     async def _connected(self) -> psycopg.AsyncConnection:
         if self._connection is None:
-            self._connection = connection = await psycopg.AsyncConnection.connect(
+            connection = await psycopg.AsyncConnection.connect(
                 self._url, autocommit=True, connect_timeout=self._connect_timeout_seconds
             )
+            try:
+                await connection.execute(_PLANNING)
+            except BaseException:
+                await connection.close()
+                raise
+            self._connection = connection
             self._loop, self._socket = asyncio.get_running_loop(), connection.pgconn.socket
             self._loop.add_reader(self._socket, self._on_readable)
         return self._connection
