@@ -14,6 +14,9 @@ from projections.generations import VIEW_NAMES, Generations
 from projections.keys import Keys
 from projections.valkey import open_redis
 from streams.dead_letters import DeadLetter, DeadLetters, RedisDeadLetters
+from streams.notifications import postman
+from streams.notifications import projection as notifications
+from streams.signals import sales_projection as sales
 
 if TYPE_CHECKING:
     from counterfoil.settings import Settings
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 RETRY_TIMEOUT_SECONDS = 30.0
 POLL_SECONDS = 0.2
 REDIS_TIMEOUT_SECONDS = 5.0
-PROJECTIONS = (*VIEW_NAMES, "search")
+PROJECTIONS = (*VIEW_NAMES, "search", sales.NAME, notifications.NAME, postman.NAME)
 
 
 def show(settings: Settings, projection: str | None) -> int:
@@ -56,7 +59,7 @@ async def _show(redis_url: str, projection: str | None) -> int:
 async def _try_again(redis_url: str, projection: str, stream_id: UUID) -> bool:
     async with open_redis(redis_url, timeout_seconds=REDIS_TIMEOUT_SECONDS) as client:
         letters = RedisDeadLetters(client, await _keys(Generations(client), projection))
-        if stream_id not in await letters.streams_set_aside(projection):
+        if not await _is_to_be_tried(letters, projection, stream_id):
             Console().print(f"Stream {stream_id} is not set aside by {projection!r}.")
             return False
         await letters.want_retry(projection, stream_id)
@@ -66,6 +69,13 @@ async def _try_again(redis_url: str, projection: str, stream_id: UUID) -> bool:
         whole = stream_id not in await letters.streams_set_aside(projection)
         Console().print("It could be applied." if whole else "It still cannot be applied; the log says why.")
         return whole
+
+
+async def _is_to_be_tried(letters: DeadLetters, projection: str, stream_id: UUID) -> bool:
+    """A letter to a customer that was given up sets no stream aside: the others about the order are sent."""
+    if projection == postman.NAME:
+        return any(letter.stream_id == stream_id for letter in await letters.letters(projection))
+    return stream_id in await letters.streams_set_aside(projection)
 
 
 async def _tried(letters: DeadLetters, projection: str, stream_id: UUID) -> bool:
