@@ -41,7 +41,7 @@ class PageViewRecorder:
     ) -> None:
         self.recorded_count = 0
         self.dropped_count = 0
-        self._sink = sink
+        self.sink = sink
         self._products_limit_count = products_limit_count
         self._flush_seconds = flush_seconds
         self._put_timeout_seconds = put_timeout_seconds
@@ -52,7 +52,7 @@ class PageViewRecorder:
 
     def seen(self, sku: str) -> None:
         """One more view. Never fails."""
-        if self._sink is None:
+        if self.sink is None:
             return
         count = self._counts.get(sku, 0)
         if count == 0 and len(self._counts) >= self._products_limit_count:
@@ -61,16 +61,16 @@ class PageViewRecorder:
             self._counts[sku] = count + 1
 
     async def __aenter__(self) -> Self:
-        if self._sink is not None:
-            self._flushing = asyncio.create_task(self._keep_flushing(self._sink), name="page-views")
+        if self.sink is not None:
+            self._flushing = asyncio.create_task(self._keep_flushing(self.sink), name="page-views")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await background.end(self._flushing)
-        if self._sink is not None:
-            await self._flush(self._sink)
+        if self.sink is not None:
+            await self._flush(self.sink)
 
     async def _keep_flushing(self, sink: PageViewSink) -> None:
         while True:

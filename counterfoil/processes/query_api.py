@@ -146,4 +146,5 @@ class _PageViewCounts(Collector):
         views = CounterMetricFamily("counterfoil_page_views", "Product pages looked at", labels=["outcome"])
         views.add_metric(["recorded"], recorder.recorded_count if recorder else 0)
         views.add_metric(["dropped"], recorder.dropped_count if recorder else 0)
+        views.add_metric(["lost"], getattr(recorder.sink, "lost_count", 0) if recorder else 0)
         yield views

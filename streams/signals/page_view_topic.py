@@ -54,7 +54,7 @@ class PageViewTopic:
     """Never waits for Kafka: what does not get through within seconds is given up, and counted in `lost_count`."""
 
     def __init__(self, kafka_url: str) -> None:
-        self.lost_count = 0
+        self._lost_count = 0
         self._is_away = False
         self._producer = Producer(
             {
@@ -62,7 +62,7 @@ class PageViewTopic:
                 "client.id": "counterfoil-query-api",
                 "acks": 1,
                 "partitioner": "murmur2_random",
-                "compression.type": "lz4",
+                "compression.type": "none",  # consumers in Python read the others with more libraries than ours
                 "linger.ms": 50,
                 "message.timeout.ms": MESSAGE_TIMEOUT_MILLISECONDS,
                 "socket.timeout.ms": SOCKET_TIMEOUT_MILLISECONDS,
@@ -73,6 +73,12 @@ class PageViewTopic:
             },
             logger=logging.getLogger(f"{__name__}.kafka"),
         )
+
+    @property
+    def lost_count(self) -> int:
+        """Page views that did not get through, as far as is known now."""
+        self._producer.poll(0)  # what became of the last ones nobody tells unasked
+        return self._lost_count
 
     async def put(self, counts: Mapping[str, int], at: datetime) -> None:
         """Hands them over. SKU -> how often."""
@@ -85,7 +91,7 @@ class PageViewTopic:
                     on_delivery=partial(self._on_delivery, count),
                 )
             except BufferError:
-                self.lost_count += count
+                self._lost_count += count
         self._producer.poll(0)
 
     async def close(self) -> None:
@@ -103,7 +109,7 @@ class PageViewTopic:
 
     def _on_delivery(self, count: int, error: KafkaError | None, _: Message) -> None:
         if error is not None:
-            self.lost_count += count
+            self._lost_count += count
         elif self._is_away:
             self._is_away = False
             _log.info("page_views_go_to_kafka_again")
