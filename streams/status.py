@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from commandside.event_store.mapper import EventMapper
 from projections.generations import Generations
+from projections.keys import Keys
 from streams.dead_letters import RedisDeadLetters
 
 # Counting stops there: "so many or more" is all that anybody wants to know.
@@ -76,6 +77,40 @@ async def views_status(
             )
         )
     return found
+
+
+async def beside_views_status(
+    connection: psycopg.AsyncConnection[Any],
+    client: Redis,
+    names: Sequence[str],
+    mapper: EventMapper,
+    now: datetime,
+) -> list[Consumer]:
+    """Of what is fed beside the views (streams/single_feed.py) those that were ever fed. Raises the stores' errors."""
+    found = []
+    for name in names:
+        if held := await client.hvals(Keys().checkpoint(name)):
+            position = min(map(int, held))
+            behind, lag_seconds = await _behind(connection, mapper, position, now)
+            set_aside = await RedisDeadLetters(client).streams_set_aside(name)
+            found.append(
+                Consumer(
+                    name=name,
+                    position=position,
+                    events_behind=behind,
+                    lag_seconds=lag_seconds,
+                    streams_set_aside=len(set_aside),
+                )
+            )
+    return found
+
+
+async def index_status(
+    connection: psycopg.AsyncConnection[Any], name: str, position: int, mapper: EventMapper, now: datetime
+) -> Consumer:
+    """Of one that told its position itself. Raises psycopg.Error."""
+    behind, lag_seconds = await _behind(connection, mapper, position, now)
+    return Consumer(name=name, position=position, events_behind=behind, lag_seconds=lag_seconds)
 
 
 async def others_status(

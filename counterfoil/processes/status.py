@@ -11,6 +11,7 @@ import msgspec
 import psycopg
 import redis.exceptions
 from msgspec import Struct
+from opensearchpy.exceptions import TransportError
 from psycopg_pool import PoolTimeout
 from rich.console import Console
 from rich.table import Table
@@ -18,12 +19,27 @@ from rich.table import Table
 from counterfoil.embedded.running import NotRunningError, find_running
 from counterfoil.processes.rebuild import open_stores
 from counterfoil.stored_form import event_mapper
-from streams.status import BEHIND_LIMIT_EVENTS, Consumer, log_end, others_status, views_status
+from projections.search.opensearch_client import open_opensearch
+from projections.search.opensearch_feed import SearchFeed
+from projections.search.opensearch_index import Names
+from projections.search.opensearch_state import IndexState
+from streams.notifications import projection as notifications
+from streams.signals import sales_projection as sales
+from streams.status import (
+    BEHIND_LIMIT_EVENTS,
+    Consumer,
+    beside_views_status,
+    index_status,
+    log_end,
+    others_status,
+    views_status,
+)
 
 if TYPE_CHECKING:
     from counterfoil.settings import Settings
 
 ANSWER_TIMEOUT_SECONDS: Final = 3.0
+BESIDE_VIEWS: Final = (sales.NAME, notifications.NAME)
 
 
 class Asked(Struct, frozen=True):
@@ -65,12 +81,19 @@ async def _ask_stores(settings: Settings) -> Status:
         try:
             async with pool.connection() as connection:
                 position = await log_end(connection)
-                names = ["search"] + (["relay"] if getattr(settings, "kafka_url", None) else [])
+                names = ["search"] + (["relay"] if settings.kafka_url else [])
                 try:
                     consumers += await views_status(connection, client, mapper, now)
+                    consumers += await beside_views_status(connection, client, BESIDE_VIEWS, mapper, now)
                 except (redis.exceptions.RedisError, OSError) as error:
                     trouble["valkey"] = _said(error)
                 consumers += await others_status(connection, names, mapper, now)
+                if settings.opensearch_url is not None:
+                    try:
+                        indexed = await _indexed_position(settings.opensearch_url)
+                        consumers.append(await index_status(connection, SearchFeed.name, indexed, mapper, now))
+                    except (TransportError, OSError) as error:
+                        trouble["opensearch"] = _said(error)
         except (psycopg.Error, PoolTimeout) as error:
             trouble["postgres"] = _said(error)
             try:
@@ -81,7 +104,18 @@ async def _ask_stores(settings: Settings) -> Status:
         Asked("postgres", _without_password(settings.database_url), trouble.get("postgres")),
         Asked("valkey", _without_password(settings.redis_url), trouble.get("valkey")),
     ]
+    if settings.opensearch_url is not None:
+        asked.append(Asked("opensearch", _without_password(settings.opensearch_url), trouble.get("opensearch")))
     return Status(position, consumers, asked)
+
+
+async def _indexed_position(opensearch_url: str) -> int:
+    """Up to where all can be found in OpenSearch. Raises TransportError."""
+    client = open_opensearch(opensearch_url, max_connections=1, timeout_seconds=ANSWER_TIMEOUT_SECONDS)
+    try:
+        return await IndexState(client, Names()).live_position()
+    finally:
+        await client.close()
 
 
 async def _ask_parts(settings: Settings) -> list[Asked]:

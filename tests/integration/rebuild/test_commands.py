@@ -128,18 +128,23 @@ async def test_status_tells_how_far_everybody_is(stores: Stores, shell: Shell) -
         first = await stores.happened(product())
         await stores.until_seen(first)
         await eventually(lambda: search_position(stores), lambda position: position == first)
+        await eventually(lambda: sales_position(stores), lambda position: position == first)
     last = await stores.happened(stock(), stock(warehouse_id="south"))
     code, out, err = await shell.run("status", "--json")
     found: Any = json.loads(out)
     consumers = {consumer["name"]: consumer for consumer in found["consumers"]}
     assert (code, err, found["log_position"]) == (0, "", last)
-    assert set(consumers) == {"product", "stock", "cart", "order", "search"}
+    assert set(consumers) == {"product", "stock", "cart", "order", "search", "sales"}
     assert {consumer["position"] for consumer in consumers.values()} == {first}
     assert {consumer["events_behind"] for consumer in consumers.values()} == {4}
     assert all(consumer["lag_seconds"] > 0 for consumer in consumers.values())
     code, out, _ = await shell.run("status", COLUMNS="120")
     assert code == 0
     assert "events behind" in out
+
+
+async def sales_position(stores: Stores) -> int:
+    return int(await stores.client.hget(Keys().checkpoint("sales"), "0") or 0)
 
 
 async def search_position(stores: Stores) -> int:
@@ -154,6 +159,7 @@ async def search_position(stores: Stores) -> int:
     [
         ("DATABASE_URL", "postgres", "postgresql://nobody:secret@127.0.0.1:{port}/none"),
         ("REDIS_URL", "valkey", "redis://:secret@127.0.0.1:{port}/0"),
+        ("OPENSEARCH_URL", "opensearch", "http://nobody:secret@127.0.0.1:{port}"),
     ],
 )
 async def test_status_says_which_store_does_not_answer(shell: Shell, variable: str, name: str, url: str) -> None:
