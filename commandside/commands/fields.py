@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints
 
 from domain.aggregates.cart import QUANTITY_LIMIT_UNITS
 from domain.values import Address, Item, Money
@@ -29,6 +29,13 @@ def one_line(text: str) -> str:
     return _printable(text)
 
 
+def _no_integer(value: object) -> object:
+    """One that is too large to be exact would otherwise pass for a fraction, and be rounded."""
+    if isinstance(value, int):
+        raise ValueError("is a whole number")
+    return value
+
+
 Sku = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}$")]
 WarehouseId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}$")]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$")]
@@ -37,7 +44,9 @@ ShortLine = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(one_line)
 ]
 Prose = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_printable)]
-ImageUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s<>\"]{1,2000}$", max_length=2_000)]
+ImageUrl = Annotated[
+    str, StringConstraints(pattern=r"^https?://[^\s<>\"]{1,2000}$", max_length=2_000), AfterValidator(one_line)
+]
 Units = Annotated[int, Strict(), Field(ge=1, le=QUANTITY_LIMIT_UNITS)]
 UnitsOrNone = Annotated[int, Strict(), Field(ge=0, le=QUANTITY_LIMIT_UNITS)]
 StockUnits = Annotated[int, Strict(), Field(ge=1, le=STOCK_LIMIT_UNITS)]
@@ -48,7 +57,7 @@ AttributeName = Annotated[
 AttributeValue = (
     Annotated[bool, Strict()]
     | Annotated[int, Strict(), Field(ge=-EXACT_INTEGER_LIMIT, le=EXACT_INTEGER_LIMIT)]
-    | Annotated[float, Strict(), Field(allow_inf_nan=False)]
+    | Annotated[float, Strict(), Field(allow_inf_nan=False), BeforeValidator(_no_integer)]
     | Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_printable)]
 )
 

@@ -4,8 +4,12 @@ import errno
 import json
 import socket
 from pathlib import Path
+from typing import Final
 
 from counterfoil.embedded.files import write_private
+
+_FIRST_PORT: Final = 1_024  # those below are for root, and never given by the system
+_LAST_PORT: Final = 65_535
 
 
 def is_taken(host: str, port: int) -> bool:
@@ -37,10 +41,18 @@ def free_port(host: str = "127.0.0.1") -> int:
 def remembered_port(folder: Path, host: str = "127.0.0.1") -> int:
     """The port that the server of this folder had the last time, where it is free; else a new one, remembered."""
     path = folder / "port.json"
-    if path.exists():
-        port: int = json.loads(path.read_text(encoding="utf-8"))["port"]
-        if not is_taken(host, port):
-            return port
+    remembered = _read(path)
+    if remembered is not None and not is_taken(host, remembered):
+        return remembered
     port = free_port(host)
     write_private(path, json.dumps({"port": port}) + "\n")
     return port
+
+
+def _read(path: Path) -> int | None:
+    """None where there is nothing, or what is no port: it is remembered for convenience, and can be made anew."""
+    try:
+        port = json.loads(path.read_text(encoding="utf-8"))["port"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return port if type(port) is int and _FIRST_PORT <= port <= _LAST_PORT else None

@@ -24,6 +24,8 @@ JWKS_LIFE_SECONDS: Final = 300
 KEPT_SECONDS: Final = 60
 KEPT_LIMIT_COUNT: Final = 10_000
 KEPT_TEXT_LIMIT_CHARACTERS: Final = 2_048
+TIME_LIMIT_SECONDS: Final = 2**53  # exact as a float, in every client too
+_TIMES: Final = frozenset({"exp", "nbf", "iat"})
 _ASYMMETRIC: Final = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
 
 
@@ -158,7 +160,7 @@ class Tokens:
             claims = await self._claims(authorization)
             caller = _caller(claims)
             assert caller.customer_id is not None
-            self._verified.put(authorization, (caller.customer_id, caller.roles, float(claims["exp"])))
+            self._verified.put(authorization, (caller.customer_id, caller.roles, claims["exp"]))
             return caller
         customer_id, roles, expires_at = kept
         if time.time() > expires_at + CLOCK_SKEW_SECONDS:
@@ -186,6 +188,9 @@ class Tokens:
             raise BadToken(f"The token has no {error.claim}.") from None
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
             raise BadToken("The token is not valid.") from None
+        for name in _TIMES & claims.keys():
+            if not _is_time(claims[name]):
+                raise BadToken(f"The token's {name} is not a time.")
         return claims
 
     async def _key(self, token: str) -> tuple[Any, list[str]]:
@@ -193,6 +198,11 @@ class Tokens:
             return self._secret, ["HS256"]
         # It fetches over the network, in a library that blocks.
         return await asyncio.to_thread(self._keys.get_signing_key_from_jwt, token), _ASYMMETRIC
+
+
+def _is_time(value: object) -> bool:
+    """The library reads any number as one, and text with a number in it; NaN and Infinity are numbers to its JSON."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= TIME_LIMIT_SECONDS
 
 
 def _caller(claims: dict[str, Any]) -> Caller:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from tests.unit.command_api.shop import CommandShop
 
 LAMP = {
@@ -67,4 +71,34 @@ async def test_stock_of_no_product_is_not_received(shop: CommandShop) -> None:
     before = await shop.store.last_position()
     refused = await shop.operator.post("/v1/inventory/GHOST/receive", json={"warehouse_id": "w1", "quantity": 1})
     assert refused.status_code == 404
+    assert shop.topics(before) == []
+
+
+@pytest.mark.parametrize("url", ["https://a.example/\x00", "https://a.example/\x1f", "https://a.example/\x7f\x9b"])
+async def test_an_image_is_no_address_with_control_characters_in_it(shop: CommandShop, url: str) -> None:
+    await refused_field(shop, "images.0", images=[url])
+
+
+@pytest.mark.parametrize("number", [2**53, -(2**53), 2**53 + 1, 10**18, 10**400])
+async def test_a_whole_number_that_is_not_exact_everywhere_is_no_attribute(shop: CommandShop, number: int) -> None:
+    await refused_field(shop, "attributes.serial", attributes={"serial": number})
+
+
+async def test_attributes_keep_their_types_up_to_where_they_are_exact(shop: CommandShop) -> None:
+    given = {"most": 2**53 - 1, "least": 1 - 2**53, "half": 0.5, "large": 1e300, "yes": True, "text": str(10**18)}
+    assert (await shop.operator.post("/v1/products", json={**LAMP, "attributes": given})).status_code == 201
+    kept = (await shop.operator.get("/v1/audit/product/MOON")).json()["state"]["details"]["attributes"]
+    assert kept == given
+    assert {name: type(value) for name, value in kept.items()} == {name: type(value) for name, value in given.items()}
+
+
+async def refused_field(shop: CommandShop, field: str, **changes: Any) -> None:
+    await shop.operator.post("/v1/products", json=LAMP)
+    before = await shop.store.last_position()
+    for answer in (
+        await shop.operator.post("/v1/products", json={**LAMP, "sku": "OTHER", **changes}),
+        await shop.operator.patch("/v1/products/MOON", json=changes),
+    ):
+        assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-input")
+        assert all(fault["field"].startswith(f"body.{field}") for fault in answer.json()["errors"])
     assert shop.topics(before) == []
