@@ -139,15 +139,24 @@ def answer(committed: Committed[Answer], status: int = 200) -> Response:
 
 
 def respond(status: int, body: dict[str, Any], version: int | None, position: int, **headers: str) -> Response:
-    response = Response(msgspec.json.encode(body), status, media_type="application/json")
-    if status >= 400:
-        response.headers["Content-Type"] = "application/problem+json"
+    """`headers` by their names with underscores in place of dashes."""
+    content = msgspec.json.encode(body)
+    raw = [
+        (b"content-type", b"application/problem+json" if status >= 400 else b"application/json"),
+        (b"content-length", str(len(content)).encode()),
+        (b"counterfoil-position", str(position).encode()),
+    ]
     if version is not None:
-        response.headers["ETag"] = f'"{version}"'
-    response.headers["Counterfoil-Position"] = str(position)
-    for name, value in headers.items():
-        response.headers[name.replace("_", "-")] = value
-    return response
+        raw.append((b"etag", b'"%d"' % version))
+    raw += [(name.lower().replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
+    return _Encoded(content, status, raw)
+
+
+class _Encoded(Response):
+    """What is to be sent, as it is: the framework would look for each header among those before it."""
+
+    def __init__(self, content: bytes, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self.status_code, self.body, self.raw_headers, self.background = status, content, headers, None
 
 
 def _version(if_match: str | None) -> int | None:
