@@ -96,7 +96,7 @@ class EventMapper(Mapper[UUID]):
         The same as `read` for each of them, written out: this loop is what a rebuild of every view spends its time in.
         """
         page: list[Recorded] = []
-        known, new, give = self._plainly, object.__new__, object.__setattr__
+        known, new, give, record = self._plainly, object.__new__, object.__setattr__, tuple.__new__
         for position, originator_id, originator_version, topic, state in rows:
             plainly = known.get(topic)
             if plainly is None:
@@ -112,7 +112,7 @@ class EventMapper(Mapper[UUID]):
             members["originator_version"] = originator_version
             event = new(event_type)
             give(event, "__dict__", members)
-            page.append(Recorded(position, event))
+            page.append(record(Recorded, (position, event)))
         return page
 
     def read(self, originator_id: UUID | str, originator_version: int, topic: str, state: bytes) -> AnyEvent:
