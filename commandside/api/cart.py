@@ -14,6 +14,7 @@ from commandside.api.answering import (
     problems,
 )
 from commandside.api.errors import ApiError
+from commandside.api.json_body import JsonRoute
 from commandside.api.lean import LeanRoute
 from commandside.api.shapes import CartAnswer
 from commandside.commands import AddToCart, ChangeQuantity, ClearCart, MergeCarts, RemoveFromCart
@@ -22,7 +23,7 @@ from commandside.handlers import cart
 from commandside.write_side import WriteSide
 
 _refusals = problems(400, 401, 404, 409, 412, 413, 422, 503)
-router = APIRouter(tags=["cart"], responses=_refusals)
+router = APIRouter(tags=["cart"], responses=_refusals, route_class=JsonRoute)
 hot = APIRouter(tags=["cart"], responses=problems(415) | _refusals, route_class=LeanRoute)
 NOBODY = "guest:"  # a guest without a session: has no cart, and nothing is ever written for it
 

@@ -3,12 +3,13 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from commandside.api.answering import ContextDep, Operator, WriteSideDep, answer, problems
+from commandside.api.json_body import JsonRoute
 from commandside.api.shapes import ProductChanged
 from commandside.commands import AddProduct, ChangeProduct, ProductChanges, ProductFields
 from commandside.commands.fields import Sku
 from commandside.handlers import catalogue
 
-router = APIRouter(tags=["catalogue"], dependencies=[Operator])
+router = APIRouter(tags=["catalogue"], dependencies=[Operator], route_class=JsonRoute)
 
 
 @router.post(

@@ -3,13 +3,17 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from commandside.api.answering import ContextDep, Operator, WriteSideDep, answer, problems
+from commandside.api.json_body import JsonRoute
 from commandside.api.shapes import StockFigures
 from commandside.commands import AdjustStock, ReceiveStock
 from commandside.commands.fields import Line, Sku, StockDelta, StockUnits, Strictly, WarehouseId
 from commandside.handlers import inventory
 
 router = APIRouter(
-    tags=["inventory"], dependencies=[Operator], responses=problems(400, 401, 403, 404, 409, 412, 413, 422, 503)
+    tags=["inventory"],
+    dependencies=[Operator],
+    responses=problems(400, 401, 403, 404, 409, 412, 413, 422, 503),
+    route_class=JsonRoute,
 )
 
 

@@ -10,6 +10,7 @@ from uuid_utils.compat import uuid7
 
 from commandside.api.answering import Caller, CallerDep, ContextDep, Operator, WriteSideDep, answer, problems
 from commandside.api.errors import ApiError
+from commandside.api.json_body import JsonRoute
 from commandside.api.shapes import OrderAnswer, ReturnRequested
 from commandside.commands import (
     CancelOrder,
@@ -25,7 +26,9 @@ from commandside.payments.port import ProviderError
 from commandside.write_side import WriteSide
 from domain.errors import NotFound
 
-router = APIRouter(tags=["orders"], responses=problems(400, 401, 403, 404, 409, 412, 413, 422, 503))
+router = APIRouter(
+    tags=["orders"], responses=problems(400, 401, 403, 404, 409, 412, 413, 422, 503), route_class=JsonRoute
+)
 
 
 class Cancellation(Strictly):

@@ -104,6 +104,27 @@ async def test_what_is_not_json(shop: CommandShop, name: str) -> None:
             await refused(shop, answer, before, 400, 422)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"])
+@pytest.mark.parametrize("name", WITH_BODY)
+async def test_what_is_json_in_another_encoding(shop: CommandShop, name: str, encoding: str) -> None:
+    before = await shop.store.last_position()
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "k"}
+    content = json.dumps(BODIES[name]).encode(encoding)
+    answer = await call(shop.operator, name, content=content, headers=headers)
+    await refused(shop, answer, before, 400)
+    assert answer.json()["type"] == "/problems/malformed-json"
+
+
+@pytest.mark.parametrize("content", [b'{"surprise": "\\ud800"}', b"[" * 100_000, b'"\xff"', b"{"])
+@pytest.mark.parametrize("name", WITH_BODY)
+async def test_what_is_no_json_is_none_anywhere(shop: CommandShop, name: str, content: bytes) -> None:
+    before = await shop.store.last_position()
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "k"}
+    answer = await call(shop.operator, name, content=content, headers=headers)
+    await refused(shop, answer, before, 400)
+    assert answer.json()["type"] == "/problems/malformed-json"
+
+
 @pytest.mark.parametrize("name", WITH_BODY)
 async def test_what_is_json_of_another_kind(shop: CommandShop, name: str) -> None:
     before = await shop.store.last_position()
