@@ -5,6 +5,7 @@ Two appends, and the provider between them, outside any transaction.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from commandside.writer import Committed, Writer
 from domain.values import Cause, Money
 
 Clock = Callable[[], datetime]
+HURRIED_SECONDS = 1.0  # what a payment under way is still given once the process is to end
 WEBHOOK_PATIENCE = timedelta(seconds=30)  # how long a webhook may be late before the provider is asked
 _log = structlog.get_logger(__name__)
 
@@ -63,6 +65,8 @@ class CheckoutSaga:
         self._terms = terms
         self._clock = clock
         self._answer_within_seconds = answer_within_seconds
+        self._hurried = False
+        self._waiting: set[asyncio.Timeout] = set()
 
     async def check_out(self, command: CheckOut, context: Context) -> CheckoutAnswer:
         """Raises KeyReused, CheckoutInProgress, StaleVersion, UnknownShippingMethod, and what the writer raises."""
@@ -74,7 +78,7 @@ class CheckoutSaga:
         if isinstance(started.result, Told):
             return _told(started.result, started.position)
         token = command.wanted.payment_token
-        outcome = await self.pay(command.order_id, started.result.amount, token, deadline)
+        outcome = await self._pay_unless_hurried(command.order_id, started.result.amount, token, deadline)
         concluded = await self.conclude(command.order_id, outcome, replace(context.cause, at=self._clock()))
         return CheckoutAnswer(
             concluded.result.status,
@@ -83,6 +87,26 @@ class CheckoutSaga:
             concluded.result.version,
             concluded.position,
         )
+
+    def hurry(self) -> None:
+        """The process is to end: who waits for the provider is answered within a second, with a 202 where nothing is
+        settled by then. The next process takes those up.
+        """
+        if not self._hurried:
+            self._hurried = True
+            for waiting in self._waiting:
+                waiting.reschedule(asyncio.get_running_loop().time() + HURRIED_SECONDS)
+
+    async def _pay_unless_hurried(self, order_id: UUID, amount: Money, token: str, deadline: float) -> Settled:
+        waiting = asyncio.timeout(HURRIED_SECONDS if self._hurried else None)
+        self._waiting.add(waiting)
+        try:
+            async with waiting:
+                return await self.pay(order_id, amount, token, deadline)
+        except TimeoutError:
+            return StillUnknown("the process is to end")
+        finally:
+            self._waiting.discard(waiting)
 
     async def pay(self, order_id: UUID, amount: Money, token: str, deadline: float) -> Settled:
         """Asks the provider, outside any transaction; the order's id is the payment's idempotency key."""

@@ -36,6 +36,7 @@ def dress(
     A check raises when its dependency does not answer. `front` may answer what comes through the doors before the
     framework has to do with it.
     """
+    app.router.redirect_slashes = False  # it would lead to whatever host the request names
     problems.install(app, translations)
     _add_health(app, needs, wants, registry)
     docs.install(app)

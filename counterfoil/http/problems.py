@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 FIELD_ERRORS_LIMIT_COUNT = 50
+RESTARTED_AFTER_SECONDS = 5
 _TEXT_LIMIT_CHARACTERS = 200
 _log = structlog.get_logger(__name__)
 _SLUGS = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large", 400: "malformed-request"}
@@ -69,7 +71,10 @@ def install(app: FastAPI, translations: Translations) -> None:
 
 
 class FaultsOfOurs:
-    """Outermost: what nobody handled becomes a 500 that says nothing but an id, and a log line that says all."""
+    """Outermost: what nobody handled becomes a 500 that says nothing but an id, and a log line that says all.
+
+    What is cancelled, because the server stops and it has not come to an end, becomes a 503.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -87,6 +92,11 @@ class FaultsOfOurs:
 
         try:
             await self._app(scope, receive, note_start)
+        except asyncio.CancelledError:
+            if not started:
+                _log.warning("request ended", method=scope["method"], path=scope["path"])
+                await _stopping()(scope, receive, send)
+            raise
         except Exception:
             request_id = scope.get("state", {}).get("request_id", "unknown")
             _log.exception("fault", request_id=request_id, method=scope["method"], path=scope["path"])
@@ -94,6 +104,13 @@ class FaultsOfOurs:
                 raise
             response = render(500, "internal-error", "Something went wrong on our side.", error_id=request_id)
             await response(scope, receive, send)
+
+
+def _stopping() -> Response:
+    detail = "The server stops. Whether this was done is not known here; ask again."
+    response = render(503, "stopping", detail, retry_after_seconds=RESTARTED_AFTER_SECONDS)
+    response.headers["Connection"] = "close"
+    return response
 
 
 def _handler(translate: Callable[[Any], Problem]) -> Callable[[Request, Exception], Any]:

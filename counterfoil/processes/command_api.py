@@ -42,6 +42,6 @@ def main(settings: Settings) -> None:
         front=shortcut,
     )
     try:
-        serve(app, settings.host, settings.command_port)
+        serve(app, settings.host, settings.command_port, stopping=write_side.saga.hurry)
     finally:
         store.close()
