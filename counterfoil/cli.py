@@ -131,7 +131,7 @@ def provider() -> None:
 
 @app.command()
 def rebuild(
-    view: Annotated[str, typer.Argument(help="product, stock, cart or order.", show_default=False)],
+    view: Annotated[str, typer.Argument(help="product, stock, cart, order or search.", show_default=False)],
     back: Annotated[bool, typer.Option("--back", help="Return to the generation that was kept.")] = False,
     drop_old: Annotated[bool, typer.Option("--drop-old", help="Remove all but the live generation.")] = False,
     abandon: Annotated[bool, typer.Option("--abandon", help="Remove what an unfinished rebuild has built.")] = False,
@@ -139,6 +139,7 @@ def rebuild(
 ) -> None:
     """Build a view again from the log beside the live one, check it, and swap it in. Started again it goes on."""
     from counterfoil.embedded.errors import CannotStartError
+    from counterfoil.processes import rebuild_search
     from counterfoil.processes.rebuild import Action, main
 
     actions: dict[Action, bool] = {"back": back, "drop_old": drop_old, "abandon": abandon}
@@ -147,20 +148,29 @@ def rebuild(
     def run(settings: "Settings") -> int:
         if len(chosen) > 1:
             raise CannotStartError("One of --back, --drop-old and --abandon at a time.")
-        return main(settings, _view(view), chosen[0] if chosen else "run", seed)
+        action = chosen[0] if chosen else "run"
+        if view == rebuild_search.NAME:
+            return rebuild_search.rebuild(settings, action)
+        return main(settings, _view(view), action, seed)
 
     _run_tool("rebuild", run)
 
 
 @app.command()
 def verify(
-    view: Annotated[str, typer.Argument(help="product, stock, cart or order.", show_default=False)],
+    view: Annotated[str, typer.Argument(help="product, stock, cart, order or search.", show_default=False)],
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Compare a live view with the log, all of it, and say exactly what differs. Ends with 1 when anything does."""
+    from counterfoil.processes import rebuild_search
     from counterfoil.processes.verify import main
 
-    _run_tool("verify", lambda settings: main(settings, _view(view), as_json=json))
+    def run(settings: "Settings") -> int:
+        if view == rebuild_search.NAME:
+            return rebuild_search.verify(settings, as_json=json)
+        return main(settings, _view(view), as_json=json)
+
+    _run_tool("verify", run)
 
 
 @app.command()
@@ -204,7 +214,7 @@ def _view(name: str) -> "ViewName":
     for view in VIEW_NAMES:
         if view == name:
             return view
-    raise CannotStartError(f"There is no view {name!r}: it is one of {', '.join(VIEW_NAMES)}.")
+    raise CannotStartError(f"There is no view {name!r}: it is one of {', '.join(VIEW_NAMES)} and search.")
 
 
 def _run_tool(name: str, main: Callable[["Settings"], int]) -> None:

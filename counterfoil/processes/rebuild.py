@@ -34,6 +34,7 @@ CONNECT_TIMEOUT_SECONDS: Final = 5
 STATEMENT_TIMEOUT_SECONDS: Final = 60
 # The lock's number in Postgres, one per view: "rebuild" in ASCII, and on from there.
 _LOCK: Final = int.from_bytes(b"rebuild")
+SEARCH_LOCK: Final = _LOCK + len(VIEW_NAMES)
 
 Action = Literal["run", "back", "drop_old", "abandon"]
 _Pool = AsyncConnectionPool[psycopg.AsyncConnection]
@@ -60,7 +61,7 @@ async def _rebuild(settings: Settings, view: ViewName, action: Action, seed: int
             log = LogPages(pool, VIEWS[view](Keys()).event_types, mapper)
             streams = PostgresStreams(pool, mapper)
             rebuild = Rebuild(view, client, log, streams, progress, stopping, Bounds(seed=seed))
-            async with _alone(pool, view):
+            async with alone(pool, _LOCK + VIEW_NAMES.index(view)):
                 if action == "run":
                     return await rebuild.run()
                 await getattr(rebuild, action)()
@@ -90,9 +91,8 @@ async def open_stores(settings: Settings) -> AsyncIterator[tuple[Redis, _Pool]]:
 
 
 @asynccontextmanager
-async def _alone(pool: AsyncConnectionPool[Any], view: ViewName) -> AsyncIterator[None]:
+async def alone(pool: AsyncConnectionPool[Any], number: int) -> AsyncIterator[None]:
     """Held against other rebuilds of the view, until the end, whatever end that is. Raises RebuildStopped."""
-    number = _LOCK + VIEW_NAMES.index(view)
     async with pool.connection() as connection:
         row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", (number,))).fetchone()
         if not (row and row[0]):

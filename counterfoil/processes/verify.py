@@ -45,7 +45,7 @@ async def _verify(settings: Settings, view: ViewName, console: Console, as_json:
         async for difference in verification.differences():
             count += 1
             if count <= SHOWN_LIMIT_COUNT:
-                say(console, msgspec.json.encode(difference).decode() if as_json else _readable(difference))
+                say(console, msgspec.json.encode(difference).decode() if as_json else readable(difference))
         last_position = await log.last_position()
     if not as_json:
         if count > SHOWN_LIMIT_COUNT:
@@ -59,7 +59,7 @@ async def _verify(settings: Settings, view: ViewName, console: Console, as_json:
     return 1 if count else 0
 
 
-def _readable(difference: Difference) -> str:
+def readable(difference: Difference) -> str:
     field = "" if difference.field is None else f" {difference.field}"
     stored = "nothing" if difference.stored is None else difference.stored
     expected = "nothing" if difference.expected is None else difference.expected

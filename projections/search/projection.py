@@ -11,6 +11,7 @@ from psycopg_pool import AsyncConnectionPool
 from domain.events import AnyEvent
 from projections.recorded import Recorded
 from projections.search import tables
+from projections.search.beside import BUILDER_LOCK, BuildingCursor
 from projections.search.state import State, evolve, keys_of
 from projections.versions import VersionGap
 from projections.view_projection import Streams
@@ -40,10 +41,17 @@ class SearchProjection:
 
     name: Final = "search"
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], streams: Streams, partition: str = "0") -> None:
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        streams: Streams,
+        partition: str = "0",
+        writer_lock: int = WRITER_LOCK,
+    ) -> None:
         self._pool = pool
         self._streams = streams
         self._partition = partition
+        self._writer_lock = writer_lock
         self._position = 0
 
     async def checkpoint(self) -> int:
@@ -78,7 +86,7 @@ class SearchProjection:
             version = events[-1].originator_version
 
     async def _lock(self, connection: AsyncConnection[Any]) -> int:
-        await connection.execute(_LOCK, [WRITER_LOCK])
+        await connection.execute(_LOCK, [self._writer_lock])
         row = await (await connection.execute(_HELD, [self.name, self._partition])).fetchone()
         return int(row[0]) if row else 0
 
@@ -116,11 +124,13 @@ async def open_search_projection(
     streams: Streams,
     partition: str = "0",
     *,
+    building: bool = False,
     connect_timeout_seconds: float = 5.0,
     statement_timeout_seconds: float = 30.0,
 ) -> AsyncIterator[SearchProjection]:
     """The projection on a pool of its own, closed at the end. `streams` are read for what the log did not bring.
 
+    `building`: it writes the tables beside the live ones (beside.py).
     Raises psycopg_pool.PoolTimeout in use, not here.
     """
 
@@ -129,6 +139,8 @@ async def open_search_projection(
         await connection.execute("SELECT set_config('statement_timeout', %s, false)", [str(milliseconds)])
         await connection.execute("SET jit = off")
         await connection.commit()
+        if building:
+            connection.cursor_factory = BuildingCursor
 
     pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
         database_url,
@@ -141,4 +153,4 @@ async def open_search_projection(
         open=False,
     )
     async with pool:
-        yield SearchProjection(pool, streams, partition)
+        yield SearchProjection(pool, streams, partition, BUILDER_LOCK if building else WRITER_LOCK)

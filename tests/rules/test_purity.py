@@ -45,7 +45,7 @@ VIEWS = Pure(
     besides=(
         "projections/valkey.py", "projections/view_projection.py", "projections/writes.py",
         "projections/generations.py",
-        "projections/search/projection.py", "projections/search/tables.py",
+        "projections/search/projection.py", "projections/search/tables.py", "projections/search/beside.py",
         "projections/search/opensearch_client.py", "projections/search/opensearch_feed.py",
         "projections/search/opensearch_generations.py", "projections/search/opensearch_rows.py",
         "projections/search/opensearch_state.py",
