@@ -56,14 +56,12 @@ def place(aggregates: Aggregates, order_id: UUID, reference: str, cause: Cause) 
         parts.order.place(reference, cause)
         parts.cart.check_out(str(order_id), parts.checkout.items, cause)
         parts.checkout.complete(reference, cause)
-        body = order_body(parts.order)
-        _answer(parts.receipt, 201, body, cause)
-        return Concluded(201, body, parts.order.version)
+        return _answer(parts, 201, order_body(parts.order), cause)
     if parts.checkout.status in ("expired", "declined"):
         parts.checkout.request_refund(
             f"late-{order_id}", parts.checkout.amount, "paid after the checkout was given up", cause.at, cause
         )
-    return _current(parts)
+    return _told(parts)
 
 
 def decline(aggregates: Aggregates, order_id: UUID, reason: str, cause: Cause) -> Concluded:
@@ -73,10 +71,10 @@ def decline(aggregates: Aggregates, order_id: UUID, reason: str, cause: Cause) -
         for item in parts.stock:
             item.release(str(order_id), cause)
         parts.checkout.decline(reason, cause)
-        _give_up(parts, reason, cause)
-    elif parts.checkout.status == "expired":
+        return _give_up(parts, reason, cause)
+    if parts.checkout.status == "expired":
         parts.checkout.payment_voided(cause)
-    return _current(parts)
+    return _told(parts)
 
 
 def withdraw(aggregates: Aggregates, order_id: UUID, reason: str | None, cause: Cause) -> Concluded:
@@ -88,9 +86,8 @@ def withdraw(aggregates: Aggregates, order_id: UUID, reason: str | None, cause: 
         parts.checkout.decline(WITHDRAWN, cause)
         parts.order.cancel(reason, cause)
         parts.cart.abandon_checkout(parts.order.order_id, cause)
-        refusal = PaymentDeclined(WITHDRAWN)
-        _answer(parts.receipt, status_of(refusal), problem(refusal), cause)
-    return _current(parts)
+        return _refuse(parts, WITHDRAWN, cause)
+    return _told(parts)
 
 
 def expire(
@@ -102,10 +99,10 @@ def expire(
         for item in parts.stock:
             item.expire(str(order_id), cause)
         parts.checkout.expire(payment_settled, resume_after, cause)
-        _give_up(parts, "timed_out", cause)
-    elif payment_settled:
+        return _give_up(parts, "timed_out", cause)
+    if payment_settled:
         parts.checkout.payment_voided(cause)
-    return _current(parts)
+    return _told(parts)
 
 
 def answer_pending(
@@ -116,8 +113,8 @@ def answer_pending(
     if parts.checkout.awaits_payment:
         if reference is not None:
             parts.checkout.defer_payment(reference, resume_after, cause)
-        _answer(parts.receipt, 202, pending_order(parts.order), cause)
-    return _current(parts)
+        return _answer(parts, 202, pending_order(parts.order), cause)
+    return _told(parts)
 
 
 def awaits_payment(aggregates: Aggregates, order_id: UUID, owner: str | None, context: Context) -> bool:
@@ -144,26 +141,30 @@ def refund_made(aggregates: Aggregates, order_id: UUID, refund_id: str, referenc
     order.refund(refund_id, checkout.refunds[refund_id].amount, reference, cause)
 
 
-def _give_up(parts: _Parts, reason: str, cause: Cause) -> None:
+def _give_up(parts: _Parts, reason: str, cause: Cause) -> Concluded:
     parts.order.fail_payment(reason, cause)
     parts.cart.abandon_checkout(parts.order.order_id, cause)
+    return _refuse(parts, reason, cause)
+
+
+def _refuse(parts: _Parts, reason: str, cause: Cause) -> Concluded:
     refusal = PaymentDeclined(reason)
-    _answer(parts.receipt, status_of(refusal), problem(refusal), cause)
+    return _answer(parts, status_of(refusal), problem(refusal), cause)
 
 
-def _answer(receipt: Receipt, status: int, body: dict[str, Any], cause: Cause) -> None:
-    if not receipt.answered:
-        receipt.answer(status, msgspec.json.encode(body).decode(), cause)
+def _answer(parts: _Parts, status: int, body: dict[str, Any], cause: Cause) -> Concluded:
+    """The first answer stands: a repeat is told the same, so whoever is told it late is told nothing newer."""
+    if parts.receipt.answered:
+        return _told(parts)
+    parts.receipt.answer(status, msgspec.json.encode(body).decode(), cause)
+    return Concluded(status, body, parts.order.version)
 
 
-def _current(parts: _Parts) -> Concluded:
-    order, checkout = parts.order, parts.checkout
-    if checkout.status == "completed":
-        return Concluded(201, order_body(order), order.version)
-    if checkout.awaits_payment:
-        return Concluded(202, pending_order(order), order.version)
-    refusal = PaymentDeclined(checkout.failure_reason or "declined")
-    return Concluded(status_of(refusal), problem(refusal), order.version)
+def _told(parts: _Parts) -> Concluded:
+    receipt = parts.receipt
+    assert receipt.status is not None and receipt.body is not None, "what settles a checkout answers its receipt"
+    body = msgspec.json.decode(receipt.body)
+    return Concluded(receipt.status, body, body.get("version", parts.order.version))
 
 
 def _parts(aggregates: Aggregates, order_id: UUID) -> _Parts:
