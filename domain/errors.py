@@ -106,6 +106,17 @@ class PriceChanged(RuleBroken):
         super().__init__("The total is not the one that was expected.", old=old, new=new)
 
 
+class TotalLimit(RuleBroken):
+    """`total` is told in words: as a figure it may be larger than JSON carries exactly."""
+
+    slug = "total-limit"
+
+    def __init__(self, total: Money, limit: Money) -> None:
+        super().__init__(
+            f"It comes to {total.amount} minor units of {total.currency}, and {limit.amount} is the most.", limit=limit
+        )
+
+
 class CheckoutInProgress(RuleBroken):
     slug = "in-progress"
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from domain.errors import RuleBroken
+from domain.errors import RuleBroken, TotalLimit
 from domain.values import Money, OrderLine
+
+TOTAL_LIMIT_MINOR = 10**12  # what the payment provider takes at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,18 @@ class UnknownShippingMethod(RuleBroken):
 def price(lines: Sequence[OrderLine], method: ShippingMethod, tariff: Tariff) -> Totals:
     """The totals of at least one line. Tax is rounded half up to the minor unit, once, over all lines.
 
-    Raises CurrencyMismatch.
+    Raises CurrencyMismatch, TotalLimit.
     """
     currency = lines[0].unit_price.currency
     subtotal = Money.total((line.line_total for line in lines), currency)
     shipping_fee = Money(method.fee_minor, currency)
     tax = Money((subtotal.amount * tariff.tax_basis_points + 5_000) // 10_000, currency)
-    return Totals(subtotal, shipping_fee, tax, subtotal + shipping_fee + tax)
+    total = subtotal + shipping_fee + tax
+    ensure_within_limit(total)
+    return Totals(subtotal, shipping_fee, tax, total)
+
+
+def ensure_within_limit(total: Money) -> None:
+    """Raises TotalLimit for what no order may come to."""
+    if total.amount > TOTAL_LIMIT_MINOR:
+        raise TotalLimit(total, Money(TOTAL_LIMIT_MINOR, total.currency))

@@ -9,11 +9,13 @@ from commandside.representations import empty_cart
 from domain.aggregates import Cart, Product
 from domain.errors import InsufficientStock, NotFound
 from domain.identity import cart_stream, product_stream, stock_locations_stream
-from domain.values import CartLine
+from domain.pricing import ensure_within_limit
+from domain.values import CartLine, Money
 
 
 def add_to_cart(aggregates: Aggregates, command: AddToCart, context: Context, shop: Shop) -> Answer:
-    """Raises NotFound, ProductUnavailable, InsufficientStock, QuantityLimit, CurrencyMismatch, StaleVersion.
+    """Raises NotFound, ProductUnavailable, InsufficientStock, QuantityLimit, TotalLimit, CurrencyMismatch,
+    StaleVersion.
 
     Enough must be in stock now; it is not reserved before checkout.
     """
@@ -38,7 +40,7 @@ def add_to_cart(aggregates: Aggregates, command: AddToCart, context: Context, sh
 
 
 def change_quantity(aggregates: Aggregates, command: ChangeQuantity, context: Context, shop: Shop) -> Answer:
-    """Raises NotFound, InsufficientStock, QuantityLimit, StaleVersion."""
+    """Raises NotFound, InsufficientStock, QuantityLimit, TotalLimit, StaleVersion."""
     cart = aggregates.find(Cart, cart_stream(command.owner))
     products = _products_in(aggregates, cart)
     context.ensure_current(cart)
@@ -52,7 +54,7 @@ def change_quantity(aggregates: Aggregates, command: ChangeQuantity, context: Co
 
 
 def remove_from_cart(aggregates: Aggregates, command: RemoveFromCart, context: Context, shop: Shop) -> Answer:
-    """What is not in the cart is removed already. Raises StaleVersion."""
+    """What is not in the cart is removed already. Raises StaleVersion; TotalLimit, where what is left is too dear."""
     cart = aggregates.find(Cart, cart_stream(command.owner))
     products = _products_in(aggregates, cart)
     context.ensure_current(cart)
@@ -71,7 +73,7 @@ def clear_cart(aggregates: Aggregates, command: ClearCart, context: Context, sho
 
 
 def merge_carts(aggregates: Aggregates, command: MergeCarts, context: Context, shop: Shop) -> Answer:
-    """A guest without a cart brings nothing. Raises CheckoutInProgress, CurrencyMismatch, StaleVersion."""
+    """A guest without a cart brings nothing. Raises CheckoutInProgress, CurrencyMismatch, TotalLimit, StaleVersion."""
     aggregates.load([cart_stream(command.owner), cart_stream(command.guest)])
     cart = aggregates.find(Cart, cart_stream(command.owner))
     guest = aggregates.find(Cart, cart_stream(command.guest))
@@ -99,6 +101,9 @@ def _ensure_in_stock(aggregates: Aggregates, product: Product, quantity: int) ->
 
 
 def _answer(cart: Cart | None, products: dict[str, Product], shop: Shop) -> Answer:
+    """At the prices of now. Raises TotalLimit where they come to more than an order may: then nothing is done."""
     if cart is None:
         return Answer(0, empty_cart(shop.currency))
-    return Answer(cart.version, cart_body(cart, products, shop.currency))
+    body = cart_body(cart, products, shop.currency)
+    ensure_within_limit(Money(**body["subtotal"]))
+    return Answer(cart.version, body)

@@ -20,6 +20,7 @@ from commandside.payments.port import (
     Declined,
     PaymentKeyReused,
     PaymentOutcome,
+    PaymentRefused,
     Pending,
     Processing,
     ProviderMisbehaved,
@@ -64,7 +65,10 @@ class HttpPaymentProvider:
 
     async def charge(self, key: str, amount: Money, token: str, order_id: str) -> PaymentOutcome:
         body = {"order_id": order_id, "amount": amount, "token": token}
-        return _outcome(await self._ask("POST", "/v1/payments", body, {"Idempotency-Key": key}))
+        answer = await self._ask("POST", "/v1/payments", body, {"Idempotency-Key": key})
+        if _is_refusal(answer):
+            raise PaymentRefused(_described(answer))
+        return _outcome(answer)
 
     async def find(self, key: str) -> PaymentOutcome | None:
         answer = await self._insist("GET", _path(key))
@@ -191,6 +195,13 @@ class _Problem(msgspec.Struct, frozen=True):
 # What msgspec raises for bytes that are not JSON, or not the JSON that was expected.
 _BAD_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
+_FOR_NOW: Final = (
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.TOO_EARLY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+)
+
 Answer = TypeVar("Answer")
 
 _OUTCOMES: Final[dict[str, type[Charged | Cancelled | Pending | Processing]]] = {
@@ -228,6 +239,11 @@ def _is_key_reuse(answer: _Answer) -> bool:
         return False  # some other 422, which the caller reports as what it is
 
 
+def _is_refusal(answer: _Answer) -> bool:
+    """Of the request as it is: the other 4xx say that it may be taken at another time."""
+    return HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR and answer.status not in _FOR_NOW
+
+
 def _is_success(answer: _Answer) -> bool:
     return HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
 
@@ -237,8 +253,12 @@ def _unreachable(error: Exception) -> ProviderUnreachable:
 
 
 def _misbehaved(answer: _Answer) -> ProviderMisbehaved:
+    return ProviderMisbehaved(_described(answer))
+
+
+def _described(answer: _Answer) -> str:
     begin = answer.body[:200].decode(errors="replace")
-    return ProviderMisbehaved(f"{answer.method} {answer.path} was answered with {answer.status}: {begin!r}")
+    return f"{answer.method} {answer.path} was answered with {answer.status}: {begin!r}"
 
 
 def _path(key: str) -> str:

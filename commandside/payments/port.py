@@ -85,6 +85,10 @@ class PaymentKeyReused(Exception):
     """This key was used before with another amount: a fault of the caller's, nothing was charged by this call."""
 
 
+class PaymentRefused(Exception):
+    """The provider does not take this charge as it is, nor would the next time. Nothing was charged by the call."""
+
+
 class PaymentProvider(Protocol):
     """A provider of payments. `key` is the idempotency key of one payment: however often and however concurrently
     it is used, the payment is charged at most once.
@@ -96,7 +100,7 @@ class PaymentProvider(Protocol):
     async def charge(self, key: str, amount: Money, token: str, order_id: str) -> PaymentOutcome:
         """Charge `amount` to what `token` stands for; a key that is known gets the outcome it has by now.
 
-        `order_id` is for the provider's books and webhooks. Raises PaymentKeyReused as well.
+        `order_id` is for the provider's books and webhooks. Raises PaymentKeyReused, PaymentRefused as well.
         """
         ...
 

@@ -9,7 +9,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from commandside.payments.port import FinalOutcome, PaymentProvider, Pending, Processing, ProviderError
+from commandside.payments.port import (
+    FinalOutcome,
+    PaymentProvider,
+    PaymentRefused,
+    Pending,
+    Processing,
+    ProviderError,
+)
 from domain.values import Money
 
 ATTEMPT_TIMEOUT_SECONDS: Final = 3.0
@@ -35,14 +42,16 @@ async def settle(
     order_id: str,
     deadline: float,
     *,
+    asked_before: bool = False,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     jitter: Callable[[], float] = random.random,
 ) -> Settled:
     """Charge once, and insist on knowing how it went until `deadline` (seconds of `clock`).
 
-    May be called again with the same key, after a crash too. Raises PaymentKeyReused; every other failure of the
-    provider is waited out. `jitter` gives numbers in [0, 1).
+    May be called again with the same key, after a crash too: `asked_before` then. Raises PaymentKeyReused, and
+    PaymentRefused where nothing can have been charged before; every other failure of the provider is waited out.
+    `jitter` gives numbers in [0, 1).
     """
     asked = False
     pause_seconds = FIRST_PAUSE_SECONDS
@@ -52,15 +61,22 @@ async def settle(
             async with asyncio.timeout(min(ATTEMPT_TIMEOUT_SECONDS, remaining)):
                 # What was asked once may have been charged without an answer: look before charging again.
                 outcome = await (provider.find(key) if asked else provider.charge(key, amount, token, order_id))
+        except PaymentRefused as error:
+            if not asked_before:
+                raise
+            # An earlier charge may still be on its way, or was taken before the provider came to refuse: that it is not
+            # charged is for `cancel` to find out.
+            asked, reason = True, f"{type(error).__name__}: {error}"
         except (ProviderError, TimeoutError) as error:
             asked, reason = True, f"{type(error).__name__}: {error}".removesuffix(": ")
         else:
             if outcome is None:
-                asked = False
+                asked, asked_before = False, True
                 continue
             if not isinstance(outcome, Processing):
                 return outcome
             asked, reason = True, f"the provider is still working on {outcome.reference}"
+        asked_before = True
         # Half fixed, half random: two that wait for the same provider drift apart, and neither ever spins.
         await sleep(min(pause_seconds * (0.5 + 0.5 * jitter()), max(deadline - clock(), 0)))
         pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)

@@ -19,7 +19,7 @@ import structlog
 
 from commandside.commands import CheckOut
 from commandside.handlers.context import Context, Shop
-from commandside.payments.port import Cancelled, Charged, Declined, PaymentProvider, Pending
+from commandside.payments.port import Cancelled, Charged, Declined, PaymentProvider, PaymentRefused, Pending
 from commandside.payments.settle import Settled, StillUnknown, settle
 from commandside.payments.webhook import WebhookEvent
 from commandside.saga import concluding
@@ -31,6 +31,7 @@ from domain.values import Cause, Money
 Clock = Callable[[], datetime]
 HURRIED_SECONDS = 1.0  # what a payment under way is still given once the process is to end
 WEBHOOK_PATIENCE = timedelta(seconds=30)  # how long a webhook may be late before the provider is asked
+REFUSED = "refused_by_provider"
 _log = structlog.get_logger(__name__)
 
 
@@ -108,11 +109,20 @@ class CheckoutSaga:
         finally:
             self._waiting.discard(waiting)
 
-    async def pay(self, order_id: UUID, amount: Money, token: str, deadline: float) -> Settled:
+    async def pay(
+        self, order_id: UUID, amount: Money, token: str, deadline: float, *, asked_before: bool = False
+    ) -> Settled:
         """Asks the provider, outside any transaction; the order's id is the payment's idempotency key."""
         if amount.amount == 0:
             return Charged("nothing-to-pay")
-        return await settle(self._provider, str(order_id), amount, token, str(order_id), deadline)
+        key = str(order_id)
+        try:
+            return await settle(self._provider, key, amount, token, key, deadline, asked_before=asked_before)
+        except PaymentRefused as error:
+            _log.error(
+                "payment refused", order_id=key, reason=str(error)
+            )  # not the shopper's doing: somebody has to look
+            return Declined(REFUSED)
 
     async def conclude(self, order_id: UUID, outcome: Settled, cause: Cause) -> Committed[Concluded]:
         """Makes of the checkout what its payment came to; again, by a webhook or the resumption: nothing more."""

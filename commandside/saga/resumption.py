@@ -175,7 +175,9 @@ class Resumption:
             await self._run_out(checkout)
             return
         deadline = time.monotonic() + self._settle_within_seconds
-        outcome = await self._saga.pay(checkout.order_id, checkout.amount, checkout.payment_token, deadline)
+        outcome = await self._saga.pay(
+            checkout.order_id, checkout.amount, checkout.payment_token, deadline, asked_before=True
+        )
         if isinstance(outcome, Charged | Declined | Cancelled):
             await self._saga.conclude(checkout.order_id, outcome, self._cause(checkout.order_id))
         else:

@@ -19,15 +19,16 @@ from commandside.payments.http_provider import HttpPaymentProvider
 from commandside.payments.port import (
     Cancelled,
     Charged,
+    PaymentRefused,
     Pending,
     Processing,
-    ProviderMisbehaved,
     ProviderTimeout,
     ProviderUnreachable,
     Refunded,
 )
 from commandside.payments.settle import settle
 from commandside.payments.webhook import verify
+from domain.pricing import TOTAL_LIMIT_MINOR
 from domain.values import Money
 from tests.contract.payments.provider_process import WEBHOOK_SECRET, ProviderProcess
 from tests.contract.payments.webhook_receiver import Received, WebhookReceiver
@@ -275,10 +276,13 @@ def test_reading(shared_process: ProviderProcess, path: str, status: int) -> Non
 
 async def test_what_the_adapter_may_not_send_is_told_apart_from_an_outage(shared_process: ProviderProcess) -> None:
     async with HttpPaymentProvider(shared_process.url) as provider:
-        with pytest.raises(ProviderMisbehaved, match="422"):
+        with pytest.raises(PaymentRefused, match="422"):
             await provider.charge("not a key", AMOUNT, "tok_ok", "o")
-        with pytest.raises(ProviderMisbehaved, match="422"):
+        with pytest.raises(PaymentRefused, match="422"):
             await provider.charge("k-negative", Money(-1, "GBP"), "tok_ok", "o")
+        with pytest.raises(PaymentRefused, match="422"):
+            await provider.charge("k-dear", Money(TOTAL_LIMIT_MINOR + 1, "GBP"), "tok_ok", "o")
+        assert isinstance(await provider.charge("k-just", Money(TOTAL_LIMIT_MINOR, "GBP"), "tok_ok", "o"), Charged)
         assert await provider.find("k-negative") is None
 
 

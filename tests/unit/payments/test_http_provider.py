@@ -14,6 +14,7 @@ from commandside.payments.http_provider import MAX_ATTEMPTS_COUNT, HttpPaymentPr
 from commandside.payments.port import (
     Charged,
     PaymentKeyReused,
+    PaymentRefused,
     ProviderMisbehaved,
     ProviderTimeout,
     ProviderUnreachable,
@@ -239,11 +240,10 @@ async def test_a_server_that_accepts_nobody_is_unreachable(monkeypatch: pytest.M
         says(200, raw=b""),
         says(200, raw=b'{"status": "\xff"}'),
         says(200, raw=b'{"x": ' + b"[" * 100_000),
-        says(400, {"type": "/problems/not-json"}),
-        says(422, {"type": "/problems/invalid"}),
-        says(422, raw=b"\xff"),
         says(302, {}, headers="Location: /elsewhere\r\n"),
-        says(404, {}),
+        says(408, {}),
+        says(409, {}),
+        says(425, {}),
     ],
 )
 async def test_what_the_contract_lacks_is_named_as_that(nonsense: Answer) -> None:
@@ -252,6 +252,34 @@ async def test_what_the_contract_lacks_is_named_as_that(nonsense: Answer) -> Non
             await provider.charge("k", AMOUNT, "tok_ok", "o")
 
     assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        says(400, {"type": "/problems/not-json"}),
+        says(401, {}),
+        says(404, {}),
+        says(413, {}),
+        says(422, {"type": "/problems/invalid"}),
+        says(422, raw=b"\xff"),
+    ],
+)
+async def test_a_charge_that_is_not_taken_as_it_is_is_refused(refusal: Answer) -> None:
+    async with asking(refusal, CHARGED) as (provider, script):
+        with pytest.raises(PaymentRefused):
+            await provider.charge("k", AMOUNT, "tok_ok", "o")
+
+    assert len(script.requests) == 1
+
+
+async def test_what_refuses_to_tell_or_to_cancel_says_nothing_of_the_payment() -> None:
+    for answer in (says(400, {}), says(401, {}), says(422, {})):
+        async with asking(answer) as (provider, _):
+            with pytest.raises(ProviderMisbehaved):
+                await provider.find("k")
+            with pytest.raises(ProviderMisbehaved):
+                await provider.cancel("k")
 
 
 async def test_a_reused_key_is_told() -> None:

@@ -13,6 +13,7 @@ from commandside.payments.port import (
     Declined,
     PaymentKeyReused,
     PaymentOutcome,
+    PaymentRefused,
     Pending,
     Processing,
     ProviderMisbehaved,
@@ -154,6 +155,29 @@ async def test_after_the_deadline_nothing_is_asked(time: VirtualTime) -> None:
 async def test_another_amount_under_the_key_is_the_callers_fault(time: VirtualTime) -> None:
     with pytest.raises(PaymentKeyReused):
         await settled(time, ScriptedProvider(time, PaymentKeyReused(), Charged("r")))
+
+
+async def test_a_refusal_before_anything_can_have_been_charged_is_told(time: VirtualTime) -> None:
+    provider = ScriptedProvider(time, PaymentRefused("422"), Charged("r"))
+    with pytest.raises(PaymentRefused):
+        await settled(time, provider)
+    assert provider.calls == ["charge"]
+
+
+@pytest.mark.parametrize("before", [[ProviderTimeout(), None], [Processing("r"), None]])
+async def test_a_refusal_afterwards_is_no_outcome(time: VirtualTime, before: list[Answer]) -> None:
+    # The first charge may still be on its way to the provider, who does not know of it yet.
+    provider = ScriptedProvider(time, *before, PaymentRefused("422"), Charged("r"))
+    assert await settled(time, provider) == Charged("r")
+    assert provider.calls == ["charge", "find", "charge", "find"]
+
+
+async def test_nor_is_one_to_who_was_asked_by_another_process_before(time: VirtualTime) -> None:
+    provider = ScriptedProvider(time, PaymentRefused("401"), ProviderTimeout())
+    outcome = await settle(
+        provider, "key", AMOUNT, "tok", "order", time.now + 1, asked_before=True, clock=time.clock, sleep=time.sleep
+    )
+    assert isinstance(outcome, StillUnknown)
 
 
 async def test_a_call_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch, time: VirtualTime) -> None:
