@@ -20,6 +20,7 @@ from streams.patience import TRANSIENT
 WRITES_AT_ONCE_COUNT: Final = 250
 KEPT_VIEWS_COUNT: Final = 10_000
 FEEDER_BATCH_EVENTS: Final = 500
+YIELD_AFTER_EVENTS: Final = 200
 
 
 class Filling:
@@ -86,11 +87,13 @@ class Filling:
                 firsts[slot] = recorded.event.originator_version
         await self._load([slot for slot, version in firsts.items() if version > 1 and slot not in kept])
         changed: dict[Slot, Any] = {}
-        for slot, recorded in zip(slots, events, strict=True):
+        for number, (slot, recorded) in enumerate(zip(slots, events, strict=True)):
             view = changed.get(slot)
             if view is None:
                 view = kept.get(slot)
             changed[slot] = evolve(view, recorded.event)
+            if number % YIELD_AFTER_EVENTS == 0:
+                await asyncio.sleep(0)  # lets the next of the batch before be sent, so that the store works meanwhile
         for slot, view in changed.items():
             kept[slot] = view
             kept.move_to_end(slot)

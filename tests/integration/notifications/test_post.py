@@ -87,7 +87,7 @@ async def test_a_postman_that_is_killed_after_the_letter_was_taken_sends_it_agai
     carrying = asyncio.create_task(post.carried())
     await asyncio.sleep(0.1)
     carrying.cancel()
-    await asyncio.wait([carrying])
+    await asyncio.wait([carrying], timeout=RETRY_SECONDS)
     mailbox.slow_seconds = 0
     await post.carried()
     assert sum(mailbox.keys.values()) <= 1, "it is the dead one's for a while"

@@ -56,7 +56,7 @@ async def test_what_is_wrong_is_told_meanwhile() -> None:
     await asyncio.sleep(0.01)
     assert waiting.trouble == "OSError: away"
     trying.cancel()
-    await asyncio.wait([trying])
+    await asyncio.wait([trying], timeout=5)
     assert trying.cancelled()
 
 
