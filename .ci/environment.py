@@ -23,6 +23,7 @@ PYTHON = VENV / "bin" / "python"
 LOCK = PROJECT / "requirements.lock"
 COMPLETE = VENV / ".complete"
 LOG = PROJECT / ".cache" / "install.log"
+GATE = PROJECT / ".cache" / "install.lock"
 
 LOCK_WAIT_SECONDS = 600
 INSTALL_TIMEOUT_SECONDS = 1200
@@ -37,6 +38,7 @@ def main() -> None:
         )
     if _is_current():
         return
+    _require_ours()
     LOG.parent.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time():
         if _is_current():
@@ -61,7 +63,21 @@ def _described() -> str:
 
 
 def _is_current() -> bool:
-    return COMPLETE.exists() and _works(PYTHON) and COMPLETE.read_text() == _described()
+    try:
+        return _works(PYTHON) and COMPLETE.read_text() == _described()
+    except OSError:  # not there, or another user's
+        return False
+
+
+def _require_ours() -> None:
+    """Ends the program where another user (root, mostly) has made what this one would have to make anew."""
+    for path in (PROJECT, VENV, LOG.parent, GATE, LOG):
+        if path.exists() and not os.access(path, os.W_OK | (os.X_OK if path.is_dir() else 0)):
+            remove = "" if path == PROJECT else f", or remove it (sudo rm -rf {shlex.quote(str(path))})"
+            sys.exit(
+                f"{path} belongs to another user (id {path.stat().st_uid}) and cannot be changed by this one (id "
+                f"{os.getuid()}).\nRun as that user{remove}, and the same command makes what is missing."
+            )
 
 
 def _make_venv() -> None:
@@ -74,18 +90,29 @@ def _make_venv() -> None:
             f"{sys.executable} has neither ensurepip nor pip, so nothing can be installed with it.\n"
             "On Debian or Ubuntu: apt-get install python3-venv. Or name another Python: make PYTHON=/path/to/python3"
         )
-    subprocess.run(
-        [sys.executable, "-m", "venv", "--clear", *without_pip, str(VENV)], check=True, timeout=INSTALL_TIMEOUT_SECONDS
+    made = subprocess.run(
+        [sys.executable, "-m", "venv", "--clear", *without_pip, str(VENV)], check=False, timeout=INSTALL_TIMEOUT_SECONDS
     )
+    if made.returncode != 0:
+        sys.exit(
+            f"{VENV} could not be made. Where something in it belongs to another user, remove it (sudo rm -rf "
+            f"{shlex.quote(str(VENV))}), and the same command makes another."
+        )
 
 
 def _knows_its_place() -> bool:
-    return str(VENV) in (VENV / "bin" / "activate").read_text()
+    try:
+        return str(VENV) in (VENV / "bin" / "activate").read_text()
+    except OSError:
+        return False
 
 
 def _works(python: Path) -> bool:
     asked = [str(python), "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
-    return python.exists() and subprocess.run(asked, check=False, timeout=60).returncode == 0
+    try:
+        return subprocess.run(asked, check=False, timeout=60).returncode == 0
+    except OSError:  # not there, or a link to where this user may not go
+        return False
 
 
 def _has(module: str) -> bool:
@@ -138,7 +165,7 @@ def _killed_after(timeout_seconds: float, process: subprocess.Popen[str]) -> Ite
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    with (PROJECT / ".cache" / "install.lock").open("w") as gate:
+    with GATE.open("w") as gate:
         deadline = time.monotonic() + LOCK_WAIT_SECONDS
         while True:
             try:
