@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +22,7 @@ from domain.events.base import Event
 from domain.identity import checkout_stream, product_stream, stock_stream
 
 EVENTS_LIMIT_COUNT = 10_000
+PAGE_LIMIT_EVENTS = 2_000
 _ENVELOPE = {field.name for field in fields(Event)} | {"originator_topic"}
 _SECRET = {"payment_token"}
 
@@ -55,8 +58,9 @@ async def audit(
 ) -> Audited:
     """The stream as of `version`, or as of the last event at or before `at`, or as of now, with its events up to there.
 
-    The state is made of all of them; listed are the last EVENTS_LIMIT_COUNT.
-    Raises NotFound: no such kind, stream or version, or nothing there yet at that time; StoreUnavailable.
+    The state is made of all of them; listed are the last EVENTS_LIMIT_COUNT. Nothing that comes later is read, but for
+    the rest of a page. Raises NotFound: no such kind, stream or version, or nothing there yet at that time;
+    StoreUnavailable.
     """
     if kind not in KINDS:
         raise NotFound("kind of history", kind)
@@ -65,43 +69,63 @@ async def audit(
         stream_id = stream_of(public_id)
     except ValueError:
         raise NotFound(kind, public_id) from None
-    history = await store.history(stream_id)
-    if not history or getattr(history[0].event, "originator_topic", None) != aggregate_class.TOPIC:  # type: ignore[attr-defined]
-        raise NotFound(kind, public_id)
-    # A stream may have no end; the loop that decides every command does not wait for its replay.
-    return await asyncio.to_thread(_audited, kind, public_id, aggregate_class, history, version, at)
-
-
-def _audited(
-    kind: str,
-    public_id: str,
-    aggregate_class: type[EventSourced],
-    history: list[Recorded],
-    version: int | None,
-    at: datetime | None,
-) -> Audited:
-    as_of = _as_of(history, version, at)
-    if not as_of or (version is not None and version > len(history)):
+    told = _Told(aggregate_class, version, at)
+    while not told.complete:
+        page = await store.history(stream_id, told.read_count, told.next_page_events_count)
+        if not told.read_count and not _begins(page, aggregate_class):
+            raise NotFound(kind, public_id)
+        # The loop that decides every command does not wait for a replay.
+        await asyncio.to_thread(told.go_on, page)
+    if told.aggregate is None or (version is not None and told.aggregate.version < version):
         raise NotFound(f"such version or time of the {kind}", public_id)
-    aggregate = aggregate_class.replay([recorded.event for recorded in as_of])
-    body = {
-        "kind": kind,
-        "id": public_id,
-        "version": aggregate.version,
-        "state": _state(aggregate),
-        "events": [_event(recorded) for recorded in as_of[-EVENTS_LIMIT_COUNT:]],
-    }
-    return Audited(aggregate.version, as_of[-1].position, msgspec.json.encode(body))
+    return await asyncio.to_thread(told.as_json, kind, public_id)
 
 
-def _as_of(history: list[Recorded], version: int | None, at: datetime | None) -> list[Recorded]:
-    if version is not None:
-        return history[:version]
-    if at is not None:
+def _begins(page: list[Recorded], aggregate_class: type[EventSourced]) -> bool:
+    topic: str = aggregate_class.TOPIC  # type: ignore[attr-defined]
+    return bool(page) and getattr(page[0].event, "originator_topic", None) == topic
+
+
+class _Told:
+    """A history as far as it has been read: in pages, so that no more than one is held beside what is to be listed."""
+
+    def __init__(self, aggregate_class: type[EventSourced], version: int | None, at: datetime | None) -> None:
+        self._aggregate_class = aggregate_class
+        self._version = version
+        self._at = at
+        self._listed: deque[Recorded] = deque(maxlen=EVENTS_LIMIT_COUNT)
+        self.aggregate: EventSourced | None = None
+        self.read_count = 0
+        self.complete = False
+
+    @property
+    def next_page_events_count(self) -> int:
+        left = PAGE_LIMIT_EVENTS if self._version is None else self._version - self.read_count
+        return min(left, PAGE_LIMIT_EVENTS)
+
+    def go_on(self, page: list[Recorded]) -> None:
+        wanted_count = self.next_page_events_count
         # Up to the first event after that time: what follows it was not there yet, whatever its clock said.
-        later = (n for n, recorded in enumerate(history) if recorded.event.timestamp > at)
-        return history[: next(later, len(history))]
-    return history
+        as_of = list(takewhile(self._was_there, page))
+        if as_of:
+            self.aggregate = self._aggregate_class.replay([recorded.event for recorded in as_of], self.aggregate)
+            self._listed.extend(as_of)
+        self.read_count += len(page)
+        self.complete = len(page) < wanted_count or len(as_of) < len(page) or self.read_count == self._version
+
+    def as_json(self, kind: str, public_id: str) -> Audited:
+        assert self.aggregate is not None
+        body = {
+            "kind": kind,
+            "id": public_id,
+            "version": self.aggregate.version,
+            "state": _state(self.aggregate),
+            "events": [_event(recorded) for recorded in self._listed],
+        }
+        return Audited(self.aggregate.version, self._listed[-1].position, msgspec.json.encode(body))
+
+    def _was_there(self, recorded: Recorded) -> bool:
+        return self._at is None or recorded.event.timestamp <= self._at
 
 
 def _state(aggregate: EventSourced) -> dict[str, Any]:

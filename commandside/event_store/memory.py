@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from itertools import islice
 from uuid import UUID
 
 from eventsourcing.persistence import IntegrityError, StoredEvent
@@ -61,8 +62,11 @@ class MemoryEventStore:
         if kept is None or kept.originator_version < snapshot.originator_version:
             self._kept[snapshot.originator_id] = self._snapshots.to_stored(snapshot)
 
-    async def history(self, stream_id: UUID) -> list[Recorded]:
-        return [located for located in self.log() if located.event.originator_id == stream_id]
+    async def history(self, stream_id: UUID, after: int = 0, limit: int | None = None) -> list[Recorded]:
+        log = self._recorder.select_notifications(0, limit=2**31, inclusive_of_start=False)
+        stream = (notification for notification in log if notification.originator_id == stream_id)
+        wanted = islice(stream, after, None if limit is None else after + limit)
+        return [Recorded(notification.id, self._mapper.to_domain_event(notification)) for notification in wanted]
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:

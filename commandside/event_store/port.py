@@ -50,8 +50,8 @@ class EventStore(Protocol):
         """
         ...
 
-    async def history(self, stream_id: UUID) -> list[Recorded]:
-        """A whole stream with positions."""
+    async def history(self, stream_id: UUID, after: int = 0, limit: int | None = None) -> list[Recorded]:
+        """A stream with positions: `limit` events after that version, or all of them. Raises StoreUnavailable."""
         ...
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:

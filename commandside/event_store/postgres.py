@@ -81,11 +81,11 @@ class PostgresEventStore:
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         await self._in_thread(lambda: self._recorder.save_snapshot(self._snapshots.to_stored(snapshot)))
 
-    async def history(self, stream_id: UUID) -> list[Recorded]:
+    async def history(self, stream_id: UUID, after: int = 0, limit: int | None = None) -> list[Recorded]:
         def read() -> list[Recorded]:
             return [
                 Recorded(position, self._mapper.to_domain_event(stored))
-                for position, stored in self._recorder.select_history(stream_id)
+                for position, stored in self._recorder.select_history(stream_id, after, limit)
             ]
 
         return await self._in_thread(read)

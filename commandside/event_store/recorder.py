@@ -64,7 +64,7 @@ class BatchRecorder(PostgresApplicationRecorder):
         )
         self._history = self._sql(
             "SELECT notification_id, originator_id, originator_version, topic, state FROM {schema}.{table} "
-            "WHERE originator_id = %b ORDER BY originator_version"
+            "WHERE originator_id = %b AND originator_version > %s ORDER BY originator_version LIMIT %s"
         )
         self._due_work = self._sql(
             "SELECT checkout_id FROM {schema}.unfinished_checkouts WHERE due_at <= %s ORDER BY due_at LIMIT %s"
@@ -116,10 +116,10 @@ class BatchRecorder(PostgresApplicationRecorder):
                 for row in cursor.fetchall()
             }
 
-    def select_history(self, stream_id: UUID) -> list[tuple[int, StoredEvent]]:
-        """One stream with the positions of its events."""
+    def select_history(self, stream_id: UUID, after: int, limit: int | None) -> list[tuple[int, StoredEvent]]:
+        """One stream's events after a version, with their positions."""
         with self.datastore.get_connection() as conn, conn.cursor(binary=True) as cursor:
-            cursor.execute(self._history, (stream_id,))
+            cursor.execute(self._history, (stream_id, after, limit))
             return [(row.pop("notification_id"), StoredEvent(**row)) for row in cursor.fetchall()]
 
     def select_due_work(self, now: datetime, limit: int) -> list[UUID]:

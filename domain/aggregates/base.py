@@ -58,9 +58,9 @@ class EventSourced(BaseAggregate[UUID]):
         return frozenset(_evolve_methods[cls])
 
     @classmethod
-    def replay(cls, events: list[AnyEvent]) -> Self:
-        """The aggregate as these events, from the first on without a gap, make it."""
-        aggregate: Any = None
+    def replay(cls, events: list[AnyEvent], onto: Self | None = None) -> Self:
+        """The aggregate as these events make it: from the first on without a gap, or from where `onto` has come to."""
+        aggregate: Any = onto
         for event in events:
             aggregate = event.mutate(aggregate)
         if type(aggregate) is not cls:

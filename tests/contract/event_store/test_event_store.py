@@ -136,6 +136,19 @@ async def test_of_many_that_race_for_a_version_one_wins(store: EventStore) -> No
     assert [recorded.event for recorded in history][1:] == racers[won[0]]
 
 
+async def test_a_history_is_read_in_pages(store: EventStore) -> None:
+    events = stock_events("lamp", *range(1, 10))
+    await store.append(
+        [event for pair in zip(events, stock_events("vase", *range(1, 10)), strict=True) for event in pair], {}
+    )
+    stream = stock_stream("lamp", "north")
+    whole = await store.history(stream)
+    assert [recorded.event for recorded in whole] == events
+    for after, limit in ((0, 3), (3, 3), (8, 5), (10, 1), (0, 10), (4, None), (99, None)):
+        end = None if limit is None else after + limit
+        assert await store.history(stream, after, limit) == whole[after:end]
+
+
 async def test_concurrent_appends_each_get_positions_of_their_own(store: EventStore) -> None:
     batches = [stock_events(f"sku-{n}", 1, 2) for n in range(20)]
     positions = await asyncio.gather(*[store.append(events, {}) for events in batches])

@@ -4,12 +4,15 @@ import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 
 from commandside.audit import EVENTS_LIMIT_COUNT
+from commandside.audit import PAGE_LIMIT_EVENTS as PAGE
 from domain.aggregates import StockItem
+from domain.events import Recorded
 from tests.strategies import cause
 from tests.unit.command_api.conftest import Clock
 from tests.unit.command_api.shop import CommandShop, check_out, fill_cart
@@ -93,11 +96,11 @@ async def test_a_stream_of_another_kind_is_not_shown_as_one(shop: CommandShop) -
     assert (await shop.operator.get(f"/v1/audit/order/{cart_id}")).status_code == 404
 
 
-async def given_a_hot_item(shop: CommandShop, events_count: int) -> None:
-    """One unit comes in with each event after the first."""
+async def given_a_hot_item(shop: CommandShop, events_count: int, *, later_from: int | None = None) -> None:
+    """One unit comes in with each event after the first; those after `later_from` a year later."""
     item = StockItem.open("HOT", "main", cause())
-    for _ in range(events_count - 1):
-        item.receive(1, cause())
+    for number in range(1, events_count):
+        item.receive(1, cause(minutes=525_600 if later_from is not None and number >= later_from else 0))
     await shop.store.append(item.collect_events(), {})
 
 
@@ -113,6 +116,36 @@ async def test_of_a_long_history_the_last_events_are_listed_and_the_state_is_of_
         assert answer.headers["ETag"] == f'"{version}"'
         assert answer.headers["Counterfoil-Position"] == str(audit["events"][-1]["position"])
     assert (await shop.operator.get(url)).json() == (await shop.operator.get(f"{url}?version={newest}")).json()
+
+
+@pytest.mark.parametrize(
+    ("question", "pages"),
+    [
+        ("?version=1", [(0, 1)]),
+        ("?version=2000", [(0, PAGE)]),
+        ("?version=2001", [(0, PAGE), (PAGE, 1)]),
+        ("?at=2026-03-01T12:00:00Z", [(0, PAGE)]),
+        ("", [(0, PAGE), (PAGE, PAGE), (2 * PAGE, PAGE)]),
+        (f"?version={2 * PAGE + 501}", [(0, PAGE), (PAGE, PAGE), (2 * PAGE, 501)]),
+    ],
+)
+async def test_no_more_is_read_than_the_question_needs_a_page_at_a_time(
+    shop: CommandShop, monkeypatch: pytest.MonkeyPatch, question: str, pages: list[tuple[int, int]]
+) -> None:
+    await given_a_hot_item(shop, 2 * PAGE + 500, later_from=700)
+    real, asked = shop.store.history, []
+
+    async def history(stream_id: UUID, after: int = 0, limit: int | None = None) -> list[Recorded]:
+        asked.append((after, limit))
+        return await real(stream_id, after, limit)
+
+    monkeypatch.setattr(shop.store, "history", history)
+    answer = await shop.operator.get(f"/v1/audit/stock/HOT@main{question}")
+    assert asked == pages
+    version = {"?at=2026-03-01T12:00:00Z": 700, "": 2 * PAGE + 500}.get(question)
+    if version is not None:
+        assert (answer.json()["version"], answer.json()["state"]["on_hand"]) == (version, version - 1)
+    assert answer.status_code == (404 if question.endswith("501") else 200)
 
 
 async def test_the_page_says_how_many_are_listed(shop: CommandShop) -> None:
