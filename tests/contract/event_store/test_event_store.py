@@ -1,4 +1,4 @@
-"""What every event store does, the one in memory and the one on Postgres."""
+"""What every event store does: the one in memory, that of the simulation and the one on Postgres."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from uuid import UUID
 import pytest
 
 from commandside.event_store import EventStore, VersionConflict
-from commandside.event_store.memory import MemoryEventStore
 from commandside.event_store.postgres import PostgresEventStore
 from domain.aggregates import StockItem
 from domain.events import EVENT_TYPES, AnyEvent, Recorded
 from domain.identity import stock_stream
+from tests.contract.event_store.in_memory import IN_MEMORY
 from tests.history.write_golden import sample
 from tests.strategies import START, cause
 
@@ -23,10 +23,10 @@ FIRST, SECOND, THIRD = UUID(int=1), UUID(int=2), UUID(int=3)
 SOON, LATER = START + timedelta(minutes=1), START + timedelta(minutes=2)
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture(params=["memory", "simulated", "postgres"])
 def store(request: pytest.FixtureRequest) -> Iterator[EventStore]:
-    if request.param == "memory":
-        yield MemoryEventStore()
+    if request.param in IN_MEMORY:
+        yield IN_MEMORY[request.param]()
         return
     on_postgres = PostgresEventStore(request.getfixturevalue("database_url"))
     yield on_postgres

@@ -1,0 +1,106 @@
+"""The way to a simulated payment provider: requests and answers are late, lost and doubled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeVar
+
+from commandside.payments.port import (
+    PaymentOutcome,
+    Processing,
+    ProviderError,
+    ProviderTimeout,
+    ProviderUnreachable,
+    RefundOutcome,
+)
+from counterfoil.simulation.books import Books, taken_seconds
+from counterfoil.simulation.world import World
+from domain.values import Money
+
+T = TypeVar("T")
+TIMEOUT_SECONDS: Final = 5.0
+LONGEST_WAY_SECONDS: Final = 0.06
+
+
+class ProviderConnection:
+    """PaymentProvider, as one command process reaches it."""
+
+    def __init__(self, world: World, books: Books, process: int, crash: Callable[[], None]) -> None:
+        self._world = world
+        self._books = books
+        self._process = process
+        self._crash = crash
+        self.is_away = False
+
+    async def charge(self, key: str, amount: Money, token: str, order_id: str) -> PaymentOutcome:
+        answered_after_seconds = taken_seconds(token) if token.startswith("tok_slow_") else 0.0
+        if token == "tok_timeout" and self._books.find(key) is None:
+            answered_after_seconds = TIMEOUT_SECONDS
+        outcome = await self._call(partial(self._books.charge, key, amount, token, order_id))
+        if answered_after_seconds == 0 or (token != "tok_timeout" and not isinstance(outcome, Processing)):
+            return outcome
+        if answered_after_seconds >= TIMEOUT_SECONDS:
+            self._books.expect_no_answer(key)
+            await asyncio.sleep(TIMEOUT_SECONDS)
+            raise ProviderTimeout("no answer")
+        await asyncio.sleep(answered_after_seconds)
+        found = self._books.find(key)
+        assert found is not None, "what was charged is in the books"
+        return found
+
+    async def find(self, key: str) -> PaymentOutcome | None:
+        return await self._call(partial(self._books.find, key))
+
+    async def cancel(self, key: str) -> PaymentOutcome:
+        return await self._call(partial(self._books.cancel, key))
+
+    async def refund(self, key: str, refund_key: str, amount: Money) -> RefundOutcome:
+        return await self._call(partial(self._books.refund, key, refund_key, amount))
+
+    async def _call(self, act: Callable[[], T]) -> T:
+        world = self._world
+        if self.is_away:
+            await asyncio.sleep(self._way_seconds())
+            raise ProviderUnreachable("no connection")
+        fault = world.adversity.strike("call", self._process, world.now_seconds)
+        if fault is None:
+            return await world.later(self._way_seconds(), act)
+        match fault.kind:
+            case "crash_before_call":
+                self._crash()
+                silence: asyncio.Future[T] = world.loop.create_future()
+                return await silence
+            case "crash_after_call":
+                return await world.later(self._way_seconds(), partial(self._act_and_crash, act))
+            case "call_refused":
+                await asyncio.sleep(self._way_seconds())
+                raise ProviderUnreachable("answered with 503")
+            case "call_doubled":
+                world.later(self._way_seconds() + fault.seconds, act).add_done_callback(_look_at)
+                return await world.later(self._way_seconds(), act)
+            case "reply_late":
+                outcome = await world.later(self._way_seconds(), act)
+                await asyncio.sleep(min(fault.seconds, TIMEOUT_SECONDS))
+                if fault.seconds < TIMEOUT_SECONDS:
+                    return outcome
+            case _:  # reply_lost
+                world.later(self._way_seconds(), act).add_done_callback(_look_at)
+                await asyncio.sleep(TIMEOUT_SECONDS)
+        raise ProviderTimeout("no answer")
+
+    def _act_and_crash(self, act: Callable[[], T]) -> T:
+        try:
+            return act()
+        finally:
+            self._crash()
+
+    def _way_seconds(self) -> float:
+        return 0.005 + self._world.dice.random() * LONGEST_WAY_SECONDS
+
+
+def _look_at(unheard: asyncio.Future[T]) -> None:
+    """Nobody hears of it; what the provider says to a request that came twice is nothing new."""
+    error = unheard.exception()
+    assert error is None or isinstance(error, ProviderError), error
