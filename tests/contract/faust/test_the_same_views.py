@@ -17,8 +17,10 @@ from counterfoil.processes.projector import open_projector
 from domain.events import AnyEvent
 from projections.generations import VIEW_NAMES
 from projections.keys import Keys
+from projections.signals import keys as signal_keys
 from queryside.views import Views
 from streams.metrics import ProjectorMetrics
+from streams.signals.sales_projection import NAME as SALES
 from tests.contract.faust.busy_shop import events
 from tests.contract.faust.conftest import StartWorker
 from tests.contract.faust.kafka_log import PARTITIONS_COUNT, KafkaLog, envelopes
@@ -122,12 +124,21 @@ async def all_rows(database_url: str) -> list[Row]:
 
 
 async def until_all_hold(client: Redis, position: int) -> None:
-    await eventually(lambda: Views(client).positions(VIEW_NAMES), lambda held: min(held) >= position, WITHIN_SECONDS)
+    """The views, and the counters of sales."""
+
+    async def held() -> list[int]:
+        counted: Any = await client.hvals(Keys().checkpoint(SALES))
+        return [*await Views(client).positions(VIEW_NAMES), min(map(int, counted), default=0)]
+
+    await eventually(held, lambda held: min(held) >= position, WITHIN_SECONDS)
 
 
 async def views(client: Redis) -> dict[bytes, Any]:
+    """And the counters, which have no generations."""
     held = await contents(client, Keys().prefix)
-    return {key: value for key, value in held.items() if key.startswith(KINDS)}
+    counters = await contents(client, signal_keys.PREFIX)
+    assert any(key.startswith(b":counted:") for key in counters)
+    return {key: value for key, value in held.items() if key.startswith(KINDS)} | counters
 
 
 async def embedded(database_url: str, redis_url: str, client: Redis) -> dict[bytes, Any]:
