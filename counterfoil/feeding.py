@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
-from projections.search.opensearch_client import open_opensearch
-from projections.search.opensearch_feed import SearchFeed
 from streams.metrics import ProjectorMetrics
+
+if TYPE_CHECKING:
+    from projections.search.opensearch_feed import SearchFeed
 
 CONNECTIONS_LIMIT_COUNT = 4
 TIMEOUT_SECONDS = 10.0
@@ -30,6 +32,10 @@ async def search_feed(
     if opensearch_url is None:
         yield None
         return
+    # Late: the client is large, and most shops have no OpenSearch.
+    from projections.search.opensearch_client import open_opensearch  # noqa: PLC0415
+    from projections.search.opensearch_feed import SearchFeed  # noqa: PLC0415
+
     client = open_opensearch(opensearch_url, max_connections=CONNECTIONS_LIMIT_COUNT, timeout_seconds=TIMEOUT_SECONDS)
     feed = SearchFeed(database_url, client)
     for gauge, attribute in ((metrics.position, "position"), (metrics.behind_seconds, "behind_seconds")):

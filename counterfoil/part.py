@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
-from counterfoil.collecting import collect_seldom
+from counterfoil.collecting import collect_nothing_yet, collect_seldom
 from counterfoil.embedded.errors import CannotStartError
 from counterfoil.embedded.running import connected
 from counterfoil.settings import Settings, Signing, variable
@@ -33,6 +33,7 @@ def run(name: str) -> None:
     if name not in _WITHOUT_REDIS or settings.database_url is None:
         settings = connected(settings)
     configure(name, settings.log_level)
+    collect_nothing_yet()
     part = import_module(f"counterfoil.processes.{name.replace('-', '_')}")
     collect_seldom()
     part.main(settings)

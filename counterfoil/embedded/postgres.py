@@ -25,6 +25,10 @@ _SETUP_TIMEOUT_SECONDS: Final = 120
 _LEFTOVER_TIMEOUT_SECONDS: Final = 10.0
 _PASSWORD_BYTES: Final = 24
 
+# What may be noted of a cluster: the migrations that it has had, and that its log has something in it.
+MIGRATED: Final = "migrated"
+SEEDED: Final = "seeded"
+
 _OPTIONS: Final = {
     "listen_addresses": _HOST,
     "unix_socket_directories": "",  # the password and 127.0.0.1 are the only way in
@@ -60,8 +64,8 @@ _OPTIONS: Final = {
 class PostgresServer:
     """The server of one folder: `prepare` it once, then start a process as `launch` says and ask `is_ready`.
 
-    In the folder are our own `password`, `port.json` and `migrated`, and `cluster/`, which belongs to the user that
-    Postgres runs as: us, or, where we are root, the owner that the cluster has (65534, "nobody", at first).
+    In the folder are our own `password`, `port.json` and what is `noted`, and `cluster/`, which belongs to the user
+    that Postgres runs as: us, or, where we are root, the owner that the cluster has (65534, "nobody", at first).
     Root's child need not be able to walk to the cluster: it inherits the open folder and reaches it by
     /proc/self/fd, so that no parent folder's permissions are ever loosened.
     """
@@ -96,9 +100,14 @@ class PostgresServer:
         if self._has_data():
             self._keep_password()
         else:
-            (self._folder / "migrated").unlink(missing_ok=True)  # said of a cluster that is no more
+            for name in (MIGRATED, SEEDED):
+                self.noted(name).unlink(missing_ok=True)  # said of a cluster that is no more
             self._initialise()
         self._port = remembered_port(self._folder, _HOST)
+
+    def noted(self, name: str) -> Path:
+        """A file that says something of this cluster, and goes when another one is made."""
+        return self._folder / name
 
     def launch(self) -> Launch:
         """How to start it now. Waits for one that is still stopping, for 10 s at most, else raises CannotStartError."""

@@ -19,7 +19,7 @@ from counterfoil.embedded.journal import Journal, Screen
 from counterfoil.embedded.launch import Launch
 from counterfoil.embedded.part import Part
 from counterfoil.embedded.ports import is_taken
-from counterfoil.embedded.postgres import PostgresServer
+from counterfoil.embedded.postgres import MIGRATED, SEEDED, PostgresServer
 from counterfoil.embedded.running import RunningShop, forget, only_supervisor, remember
 from counterfoil.embedded.supervisor import Supervisor
 from counterfoil.embedded.valkey import ValkeyServer
@@ -106,7 +106,7 @@ class _Shop:
             for name, port in _PARTS.items()
             if name != "provider" or self._settings.provider_url is None
         ]
-        seeding = None if self._stays_empty(empty) else asyncio.create_task(self._seed())
+        seeding = None if self._stays_empty(empty) or self._was_seeded() else asyncio.create_task(self._seed())
         try:
             await self._supervisor.start(parts)
             if seeding is not None:
@@ -135,7 +135,7 @@ class _Shop:
         if self._postgres is None:
             await self._supervisor.run("migrate", self._launch("migrate"), _MIGRATION_TIMEOUT_SECONDS)
             return
-        done, release = self._settings.var / "postgres" / "migrated", _release()
+        done, release = self._postgres.noted(MIGRATED), _release()
         if not done.exists() or done.read_text(encoding="utf-8") != release:
             await self._supervisor.run("migrate", self._launch("migrate"), _MIGRATION_TIMEOUT_SECONDS)
             write_private(done, release)
@@ -153,6 +153,13 @@ class _Shop:
             await self._supervisor.run("seed-demo", self._launch("seed-demo"), _SEEDING_TIMEOUT_SECONDS)
         except CannotStartError as error:
             self._journal.say("error", "seed-demo", f"The demo shop could not be filled: {error}")
+        else:
+            if self._postgres is not None:
+                write_private(self._postgres.noted(SEEDED), "The log has something in it.\n")
+
+    def _was_seeded(self) -> bool:
+        """To look whether the log is empty takes a process, and that as long as a part takes to start."""
+        return self._postgres is not None and self._postgres.noted(SEEDED).exists()
 
     def _launch(self, command: str) -> Launch:
         settings = self._settings

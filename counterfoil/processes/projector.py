@@ -24,7 +24,6 @@ from counterfoil.beside_views import Mail, feeds_of_orders, mail, posting
 from counterfoil.embedded.errors import CannotStartError
 from counterfoil.feeding import search_feed
 from counterfoil.stored_form import event_mapper
-from projections.search.opensearch_feed import SearchFeed
 from projections.search.projection import open_search_projection
 from projections.valkey import open_redis
 from streams.dead_letters import RedisDeadLetters
@@ -35,6 +34,7 @@ from streams.view_feeds import TOPICS_OF_VIEWS, ViewFeeds
 
 if TYPE_CHECKING:
     from counterfoil.settings import Settings
+    from projections.search.opensearch_feed import SearchFeed
 
 CONNECTIONS_LIMIT_COUNT = 64
 REDIS_TIMEOUT_SECONDS = 5.0

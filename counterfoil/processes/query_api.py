@@ -27,11 +27,9 @@ from queryside.fallback.replay import Replay
 from queryside.fallback.shelves import PostgresShelves
 from queryside.page_views import PageViewRecorder, PageViewSink
 from queryside.search.engine import SearchEngine, SearchUnavailable
-from queryside.search.opensearch import open_opensearch_search
 from queryside.search.postgres import open_postgres_search
 from streams.postgres_streams import PostgresStreams
 from streams.signals.page_view_buckets import PageViewBuckets
-from streams.signals.page_view_topic import PageViewTopic
 
 if TYPE_CHECKING:
     from counterfoil.settings import Settings
@@ -104,7 +102,10 @@ async def open_readers(settings: Settings) -> AsyncIterator[Readers]:
         )
         await opened.enter_async_context(pool)
         engine: SearchEngine = await opened.enter_async_context(open_postgres_search(settings.database_url))
+        # The clients of what most shops do not have are large, in memory and in the time that a start takes.
         if settings.opensearch_url is not None:
+            from queryside.search.opensearch import open_opensearch_search  # noqa: PLC0415
+
             first = await opened.enter_async_context(open_opensearch_search(settings.opensearch_url))
             engine = FallbackSearch(first, engine)
         replay = Replay(
@@ -115,6 +116,8 @@ async def open_readers(settings: Settings) -> AsyncIterator[Readers]:
         )
         page_views: PageViewSink = PageViewBuckets(client, now)
         if settings.kafka_url is not None:
+            from streams.signals.page_view_topic import PageViewTopic  # noqa: PLC0415
+
             page_views = await opened.enter_async_context(PageViewTopic(settings.kafka_url))
         yield Readers(FallbackViews(client, replay), engine, page_views)
 

@@ -272,12 +272,30 @@ def test_failed_migrations_close_the_shop_before_any_part_starts(shop: Shop) -> 
     assert shop.starts("command-api") == []
 
 
+def test_whether_the_log_is_empty_is_asked_once_for_each_cluster(shop: Shop) -> None:
+    for _ in range(2):
+        shop.open()
+        assert shop.stop() == 0
+    assert len(shop.starts("seed-demo")) == 1
+    # Another cluster
+    shutil.rmtree(shop.var / "postgres/cluster")
+    shop.open()
+    assert shop.stop() == 0
+    assert len(shop.starts("seed-demo")) == 2
+
+
 def test_a_demo_that_fails_is_told_and_the_shop_is_open_all_the_same(shop: Shop) -> None:
     (shop.var / "break").mkdir(parents=True)
     (shop.var / "break/seed-demo").touch()
     shop.open()
     assert "The demo shop could not be filled" in shop.said
     assert shop.stop() == 0
+    # It is tried again, and then no more
+    (shop.var / "break/seed-demo").unlink()
+    for _ in range(2):
+        shop.open()
+        assert shop.stop() == 0
+    assert len(shop.starts("seed-demo")) == 2
 
 
 def test_a_second_shop_on_the_same_folder_is_refused_and_the_first_goes_on(shop: Shop) -> None:
