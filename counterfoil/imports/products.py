@@ -22,7 +22,6 @@ from commandside.writer import Busy, Contended
 from counterfoil.imports.errors import ImportStopped
 from counterfoil.imports.in_flight import in_flight
 from counterfoil.imports.product_rows import BadRow, ProductRow, parse, unknown_columns
-from counterfoil.imports.progress import Progress
 from counterfoil.imports.records import (
     Record,
     Rejected,
@@ -33,6 +32,7 @@ from counterfoil.imports.records import (
     read_json_lines,
 )
 from counterfoil.imports.stopping import Stopping, never
+from counterfoil.progress import Progress
 from domain.aggregates import EventSourced, Product
 from domain.errors import DomainError, RuleBroken
 from domain.identity import product_stream, stock_locations_stream, stock_stream

@@ -12,8 +12,8 @@ from counterfoil import wiring
 from counterfoil.imports.beside import write_rejected
 from counterfoil.imports.connection import connected_store
 from counterfoil.imports.products import import_products
-from counterfoil.imports.progress import say, shown_on
 from counterfoil.imports.stopping import asked_to_stop
+from counterfoil.progress import say, shown_on
 
 if TYPE_CHECKING:
     from counterfoil.settings import Settings

@@ -11,10 +11,10 @@ from rich.console import Console
 
 from counterfoil.imports.beside import write_beside, write_rejected
 from counterfoil.imports.connection import connected_provider, connected_store
-from counterfoil.imports.progress import say, shown_on
 from counterfoil.imports.retail.invoices import read
 from counterfoil.imports.retail.replay import replay
 from counterfoil.imports.stopping import asked_to_stop
+from counterfoil.progress import say, shown_on
 
 if TYPE_CHECKING:
     from counterfoil.settings import Settings

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from counterfoil.embedded.errors import CannotStartError
 from counterfoil.imports.stopping import asked_to_stop
-from counterfoil.processes.rebuild_progress import shown_on
+from counterfoil.progress import shown_on
 from counterfoil.stored_form import event_mapper
 from projections.generations import VIEW_NAMES, ViewName
 from projections.keys import Keys

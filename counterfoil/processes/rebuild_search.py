@@ -12,11 +12,10 @@ from psycopg_pool import PoolTimeout
 from rich.console import Console
 
 from counterfoil.embedded.errors import CannotStartError
-from counterfoil.imports.progress import say
 from counterfoil.imports.stopping import asked_to_stop
 from counterfoil.processes.rebuild import INTERRUPTED, SEARCH_LOCK, Action, alone, open_stores
-from counterfoil.processes.rebuild_progress import shown_on
 from counterfoil.processes.verify import SHOWN_LIMIT_COUNT, readable
+from counterfoil.progress import say, shown_on
 from counterfoil.stored_form import event_mapper
 from projections.search import listing, open_search_projection, sale
 from projections.stock_level import EVENT_TYPES as STOCK_EVENT_TYPES

@@ -12,8 +12,8 @@ from psycopg_pool import PoolTimeout
 from rich.console import Console
 
 from counterfoil.embedded.errors import CannotStartError
-from counterfoil.imports.progress import say
 from counterfoil.processes.rebuild import INTERRUPTED, open_stores
+from counterfoil.progress import say
 from counterfoil.stored_form import event_mapper
 from projections.generations import ViewName
 from projections.keys import Keys

@@ -13,13 +13,13 @@ from commandside.commands.fields import MoneyField
 from commandside.handlers.catalogue import add_product
 from commandside.handlers.inventory import receive_stock
 from counterfoil.imports.in_flight import in_flight
-from counterfoil.imports.progress import Progress
 from counterfoil.imports.retail.desk import Desk
 from counterfoil.imports.retail.invoices import CURRENCY, Sale, SaleLine
 from counterfoil.imports.retail.outcomes import Outcome, Untouched
 from counterfoil.imports.retail.plan import Plan
 from counterfoil.imports.retail.products import STOCK_CODE, category, kind
 from counterfoil.imports.stopping import Stopping
+from counterfoil.progress import Progress
 from domain.aggregates import EventSourced, Product, StockItem
 from domain.identity import product_stream, stock_stream
 

@@ -14,7 +14,6 @@ from commandside.writer import Busy, Contended
 from counterfoil import wiring
 from counterfoil.imports.errors import ImportStopped
 from counterfoil.imports.held_back import held_back
-from counterfoil.imports.progress import Progress
 from counterfoil.imports.retail.clock import FileClock
 from counterfoil.imports.retail.desk import Desk
 from counterfoil.imports.retail.invoices import CURRENCY, InvoiceFile, Sale
@@ -25,6 +24,7 @@ from counterfoil.imports.retail.report import Report
 from counterfoil.imports.retail.selling import sell
 from counterfoil.imports.retail.taking_back import take_back
 from counterfoil.imports.stopping import Stopping, never
+from counterfoil.progress import Progress
 from counterfoil.settings import Settings, ShippingMethodSetting
 from domain.errors import DomainError
 

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from commandside.event_store.postgres import PostgresEventStore
-from counterfoil.imports.progress import shown_on
 from counterfoil.imports.retail.invoices import read
 from counterfoil.imports.retail.replay import replay
+from counterfoil.progress import shown_on
 from counterfoil.settings import Settings
 from ops.server import Server
 from projections.valkey import open_redis

@@ -13,10 +13,10 @@ from rich.console import Console
 
 from commandside.event_store.postgres import PostgresEventStore
 from commandside.payments.port import PaymentProvider
-from counterfoil.imports.progress import shown_on
 from counterfoil.imports.retail.invoices import read
 from counterfoil.imports.retail.replay import replay
 from counterfoil.imports.retail.report import Report
+from counterfoil.progress import shown_on
 from counterfoil.settings import Settings
 from domain.identity import product_stream
 from projections.valkey import open_redis

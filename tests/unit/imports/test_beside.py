@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import csv
-import io
 import tempfile
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from counterfoil.imports.beside import write_beside, write_rejected
 from counterfoil.imports.errors import ImportStopped
-from counterfoil.imports.progress import shown_on
 from counterfoil.imports.records import Rejected
 
 
@@ -51,25 +48,3 @@ def test_where_nothing_can_be_written_it_says_so(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(tempfile, "tempdir", str(blocked))
     with pytest.raises(ImportStopped, match=r"Nowhere to write x\.csv\.report\.json"):
         write_beside(blocked / "x.csv", ".report.json", "{}")
-
-
-def test_away_from_a_terminal_progress_is_plain_lines() -> None:
-    output = io.StringIO()
-    with shown_on(Console(file=output, width=40)) as progress:
-        progress.begin("invoices", 2)
-        progress.advance()
-        progress.advance()
-        progress.say("a line [with] brackets that is much longer than the console is wide")
-    assert output.getvalue().splitlines() == [
-        "invoices: 2 of 2",
-        "a line [with] brackets that is much longer than the console is wide",
-    ]
-
-
-def test_on_a_terminal_it_is_a_bar() -> None:
-    output = io.StringIO()
-    with shown_on(Console(file=output, force_terminal=True, width=100)) as progress:
-        progress.begin("invoices", 2)
-        progress.advance(2)
-    assert "invoices" in output.getvalue()
-    assert "2/2" in output.getvalue()

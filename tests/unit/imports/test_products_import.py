@@ -20,9 +20,9 @@ from commandside.handlers.inventory import receive_stock
 from counterfoil import wiring
 from counterfoil.imports.errors import ImportStopped
 from counterfoil.imports.products import ProductsReport, import_products
-from counterfoil.imports.progress import shown_on
 from counterfoil.imports.records import Rejected
 from counterfoil.imports.stopping import Stopping, never
+from counterfoil.progress import shown_on
 from counterfoil.settings import Settings
 from domain.aggregates import Product, StockItem, StockLocations
 from domain.identity import product_stream, stock_locations_stream, stock_stream

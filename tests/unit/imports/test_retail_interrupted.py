@@ -20,10 +20,10 @@ from rich.console import Console
 from commandside.event_store.memory import MemoryEventStore
 from commandside.payments.port import ProviderUnreachable, RefundOutcome
 from counterfoil.imports.errors import ImportStopped
-from counterfoil.imports.progress import Progress, shown_on
 from counterfoil.imports.retail.invoices import InvoiceFile, read
 from counterfoil.imports.retail.replay import replay
 from counterfoil.imports.stopping import Stopping, never
+from counterfoil.progress import Progress, shown_on
 from counterfoil.settings import Settings
 from domain.aggregates import Cart, Order, Product, StockItem
 from domain.events import AnyEvent
