@@ -18,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from commandside.saga.checkout import HURRIED_SECONDS
+from counterfoil.http import serve
 from counterfoil.http.problems import FaultsOfOurs
 from counterfoil.http.serve import make_server
 from tests.unit.command_api.conftest import Clock
@@ -90,6 +91,30 @@ async def test_what_is_no_http_is_refused_with_a_problem(request_bytes: bytes) -
     assert int(refused.headers["Content-Length"]) == len(body)
     assert refused.headers["Connection"] == "close"
     assert (refused.json()["type"], refused.json()["status"]) == ("/problems/malformed-request", 400)
+
+
+async def test_what_is_more_than_can_be_answered_is_refused_with_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "CONNECTIONS_LIMIT_COUNT", 2)
+    began = asyncio.Event()
+
+    async def waits(_: Request) -> Response:
+        began.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    app = FaultsOfOurs(Starlette(routes=[Route("/", waits)]))
+    async with serving(app) as (url, _), guest(url) as first, guest(url) as second:
+        waiting = asyncio.create_task(first.get("/"))
+        await began.wait()
+        refused = await second.get("/")
+        assert (refused.status_code, refused.json()["type"]) == (503, "/problems/busy")
+        assert refused.headers["Content-Type"] == "application/problem+json"
+        assert refused.headers["Retry-After"] == "1"
+        # Once there is room again, the same connection is answered.
+        waiting.cancel()
+        await first.aclose()
+        answered = await eventually(lambda: second.get("/nothing"), lambda answer: answer.status_code != 503)
+        assert answered.status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/healthz/", "/v1/cart/", "/v1/orders/", "/v1/cart/items/", "/v1/search/", "/docs/"])
