@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,20 +14,13 @@ if TYPE_CHECKING:
 
 CONNECTIONS_LIMIT_COUNT = 4
 TIMEOUT_SECONDS = 10.0
-GOODBYE_SECONDS = 3.0
 
 
 @asynccontextmanager
 async def search_feed(
-    database_url: str,
-    opensearch_url: str | None,
-    metrics: ProjectorMetrics,
-    ended: Callable[[asyncio.Task[None]], None],
+    database_url: str, opensearch_url: str | None, metrics: ProjectorMetrics
 ) -> AsyncIterator[SearchFeed | None]:
-    """Runs until the end of the context; None where there is no OpenSearch. `ended` is told when it ended by itself.
-
-    Any number of processes may run one: a single one feeds at a time.
-    """
+    """None where there is no OpenSearch. Any number of processes may run one: a single one feeds at a time."""
     if opensearch_url is None:
         yield None
         return
@@ -40,11 +32,7 @@ async def search_feed(
     feed = SearchFeed(database_url, client)
     for gauge, attribute in ((metrics.position, "position"), (metrics.behind_seconds, "behind_seconds")):
         gauge.labels(feed.name).set_function(partial(getattr, feed, attribute))
-    running = asyncio.create_task(feed.run(), name=feed.name)
-    running.add_done_callback(ended)
     try:
         yield feed
     finally:
-        running.cancel()
-        await asyncio.wait([running], timeout=GOODBYE_SECONDS)
         await client.close()

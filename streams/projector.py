@@ -73,6 +73,10 @@ class Projector:
     def positions(self) -> dict[str, int]:
         return {follower.name: follower.position for follower in self._followers()}
 
+    def degraded(self) -> list[str]:
+        """It does without nothing."""
+        return []
+
     def troubles(self) -> dict[str, str]:
         """Which projections cannot work at present, and why. Empty: all is well."""
         found = {follower.name: follower.trouble for follower in self._followers()}

@@ -113,6 +113,10 @@ class Worker:
     def positions(self) -> dict[str, int]:
         return {agent.share.view: agent.position() for agent in self._view_agents}
 
+    def degraded(self) -> list[str]:
+        """It does without nothing."""
+        return []
+
     def troubles(self) -> dict[str, str]:
         """What cannot work at present, and why. Empty: all is well."""
         found: dict[str, str | None] = {agent.share.view: agent.trouble for agent in self._agents}

@@ -35,6 +35,10 @@ class Working(Protocol):
         """How far in the log, by name."""
         ...
 
+    def degraded(self) -> list[str]:
+        """What it has to do without, and can."""
+        ...
+
 
 def run_with_vitals(
     name: str,
@@ -108,8 +112,12 @@ class _Process:
     async def _readyz(self, _: Request) -> Response:
         """Ready when nothing keeps it from working; how far behind it is, the metrics tell."""
         troubles = self._working.troubles() if self._working else {self._name: "has not started yet"}
-        positions = self._working.positions() if self._working else {}
-        body = {"status": "unready" if troubles else "ready", "missing": sorted(troubles), "positions": positions}
+        body = {
+            "status": "unready" if troubles else "ready",
+            "missing": sorted(troubles),
+            "degraded": self._working.degraded() if self._working else [],
+            "positions": self._working.positions() if self._working else {},
+        }
         return JSONResponse(body, 503 if troubles else 200)
 
     async def _metrics(self, _: Request) -> Response:
