@@ -149,6 +149,7 @@ class Books:
         self.entries.append(
             {
                 "kind": kind,
+                "order_id": self._payments[key].order_id,
                 "key": key,
                 "amount": amount.amount,
                 "currency": amount.currency,

@@ -47,6 +47,7 @@ class Courier:
                 repeats_count = 1  # it comes twice, or nobody hears that it was taken
         pause_seconds = FIRST_PAUSE_SECONDS
         for _ in range(ATTEMPTS_LIMIT_COUNT):
+            await world.later(max(0.0, world.dark_until_seconds - world.now_seconds), lambda: None)
             if await self._post(body):
                 self.taken.append((event, len(world.log.rows)))
                 if repeats_count == 0:

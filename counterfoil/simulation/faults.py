@@ -21,6 +21,7 @@ FaultKind = Literal[
     "call_doubled",
     "reply_lost",
     "reply_late",
+    "provider_goes_dark",
     # at a webhook
     "webhook_late",
     "webhook_doubled",
@@ -44,6 +45,7 @@ POINTS: Final[dict[FaultKind, Point]] = {
     "call_doubled": "call",
     "reply_lost": "call",
     "reply_late": "call",
+    "provider_goes_dark": "call",
     "webhook_late": "webhook",
     "webhook_doubled": "webhook",
     "webhook_answer_lost": "webhook",

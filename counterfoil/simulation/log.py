@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from uuid import UUID
@@ -26,8 +26,10 @@ class SimulatedLog:
     `rows` are what the checker reads. Events pass the real mapper both ways.
     """
 
-    def __init__(self, mapper: EventMapper = _MAPPER) -> None:
+    def __init__(self, mapper: EventMapper = _MAPPER, clock: Callable[[], float] = lambda: 0.0) -> None:
         self.rows: list[Row] = []
+        self.committed_at_seconds: list[float] = []
+        self._clock = clock
         self._mapper = mapper
         self._streams: dict[UUID, list[Row]] = {}
         self._snapshots = SnapshotMapper(mapper)
@@ -69,6 +71,7 @@ class SimulatedLog:
             row = (position, stream_id, event.originator_version, event.topic, event.state)
             self.rows.append(row)
             self._streams.setdefault(stream_id, []).append(row)
+        self.committed_at_seconds += [self._clock()] * len(stored)
         for checkout_id, due_at in work.items():
             if due_at is None:
                 self._due_at.pop(checkout_id, None)

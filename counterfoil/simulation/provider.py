@@ -61,7 +61,7 @@ class ProviderConnection:
 
     async def _call(self, act: Callable[[], T]) -> T:
         world = self._world
-        if self.is_away:
+        if self.is_away or world.now_seconds < world.dark_until_seconds:
             await asyncio.sleep(self._way_seconds())
             raise ProviderUnreachable("no connection")
         fault = world.adversity.strike("call", self._process, world.now_seconds)
@@ -85,7 +85,9 @@ class ProviderConnection:
                 await asyncio.sleep(min(fault.seconds, TIMEOUT_SECONDS))
                 if fault.seconds < TIMEOUT_SECONDS:
                     return outcome
-            case _:  # reply_lost
+            case _:  # the answer is lost, and perhaps it is the last that the provider did for a while
+                if fault.kind == "provider_goes_dark":
+                    world.dark_until_seconds = world.now_seconds + fault.seconds
                 world.later(self._way_seconds(), act).add_done_callback(_look_at)
                 await asyncio.sleep(TIMEOUT_SECONDS)
         raise ProviderTimeout("no answer")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from contextvars import Context
 from functools import partial
 from random import Random
@@ -49,8 +50,9 @@ def run(scenario: Scenario) -> History:
         with under_the_seed(loop, dice_of(scenario.seed, Part.SOURCES)) as lines:
             try:
                 loop.run_until_complete(_Run(loop, scenario, dice, history).live())
-            except (Stalled, Endless) as error:
-                history.faults_of_ours.append(repr(error))
+            except Exception as error:  # a run that breaks off is a finding like any other
+                history.faults_of_ours.append(f"the run broke off: {error!r}")
+            _clear_away(loop)
         history.faults_of_ours += [*lines.faults, *unheard]
     finally:
         gc.enable()
@@ -62,13 +64,14 @@ class _Run:
     def __init__(self, loop: VirtualLoop, scenario: Scenario, dice: Random, history: History) -> None:
         self._scenario = scenario
         self._history = history
-        self._world = World(loop, SimulatedLog(), Adversity(scenario.faults), dice)
+        self._world = World(loop, SimulatedLog(clock=loop.time), Adversity(scenario.faults), dice)
         self._books = Books(self._world, self._tell, self._now)
         self._processes = [CommandProcess(self._world, self._books, n, _METRICS) for n in range(PROCESSES_COUNT)]
         self._courier = Courier(self._world, self._processes)
         self._projector = Projector(self._world)
         self._shop = Shop(self._world, self._processes, self._projector, history)
         self._latest_offset_seconds = 0.0
+        self._away_until_seconds = 0.0
         self._is_over = False
 
     async def live(self) -> None:
@@ -84,7 +87,10 @@ class _Run:
         living = [Operator(self._shop, person).live() for person in operators]
         living += [Shopper(self._shop, person, device).live() for device, person in enumerate(shoppers)]
         await asyncio.gather(*living)
-        going_wrong.cancel()
+        await going_wrong
+        await world.later(
+            max(0.0, max(self._away_until_seconds, world.dark_until_seconds) - world.now_seconds), lambda: None
+        )
         await self._end_faults()
         await self._wait_for_the_end()
         projecting.cancel()
@@ -103,6 +109,8 @@ class _Run:
 
     def _befall(self, fault: Fault) -> None:
         world = self._world
+        if fault.kind in ("store_away", "provider_away"):
+            self._away_until_seconds = max(self._away_until_seconds, world.now_seconds + fault.seconds)
         hit = [one for one in self._processes if fault.process in (ANY_PROCESS, one.number)]
         match fault.kind:
             case "store_away":
@@ -115,7 +123,7 @@ class _Run:
                     world.loop.call_later(fault.seconds, partial(process.cut_off, provider=False))
             case "clock_off":
                 for process in hit:
-                    world.offsets[process.number] = fault.seconds
+                    world.offsets_seconds[process.number] = fault.seconds
                 self._latest_offset_seconds = max(self._latest_offset_seconds, fault.seconds)
             case "time_jump":
                 world.loop.jump(fault.seconds)
@@ -125,7 +133,8 @@ class _Run:
 
     async def _end_faults(self) -> None:
         self._world.adversity.end()
-        self._world.offsets[:] = [0.0] * PROCESSES_COUNT
+        self._world.dark_until_seconds = 0.0
+        self._world.offsets_seconds[:] = [0.0] * PROCESSES_COUNT
         for process in self._processes:
             process.cut_off(log=False, provider=False)
 
@@ -169,14 +178,28 @@ class _Run:
         history, world = self._history, self._world
         history.replayed_views = to_json(self._projector.catch_up())
         history.views = to_json(self._projector.views)
-        history.rows = world.log.rows
+        history.rows, history.committed_at_seconds = world.log.rows, world.log.committed_at_seconds
         history.books = self._books.entries
         history.webhooks = self._courier.taken
+        history.occasions_count = world.adversity.occasions_count
         history.happened = world.adversity.happened
         history.faults_of_ours += self._courier.faults
         history.crashes_count = sum(process.crashes_count for process in self._processes)
         history.commands_count = len(history.asked) + len(self._courier.taken)
         history.seconds = world.now_seconds
+
+
+def _clear_away(loop: VirtualLoop) -> None:
+    """Nobody is left waiting on a loop that is closed."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    with suppress(Stalled, Endless):
+        loop.run_until_complete(_gone(left))
+
+
+async def _gone(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _said(context: dict[str, Any]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from random import Random
-from typing import Any, Final
+from typing import Final, Generic, TypeVar
 
 from counterfoil.simulation.dice import Part, dice_of
 from counterfoil.simulation.faults import ANY_PROCESS, Fault, FaultKind
@@ -15,6 +17,7 @@ OPENS_AT_SECONDS: Final = 2.0
 # How much of a day there is custom; the rest of it the shop is shut and its processes are stopped.
 OPEN_SECONDS: Final = 600.0
 DAY_SECONDS: Final = 86_400.0
+T = TypeVar("T")
 _TOKENS: Final = (
     ("tok_ok", 48),
     ("tok_declined", 6),
@@ -23,7 +26,7 @@ _TOKENS: Final = (
     ("tok_slow_300", 5),
     ("tok_slow_4000", 6),
     ("tok_slow_20000", 3),
-    ("tok_slow_700000", 2),
+    ("tok_slow_700000", 4),
     ("tok_error_then_ok", 6),
     ("tok_webhook", 11),
     ("tok_webhook_declined", 4),
@@ -39,8 +42,9 @@ _OPERATING: Final = (
 _FAULTS: Final[tuple[tuple[FaultKind, int], ...]] = (
     ("crash_before_append", 10), ("crash_after_append", 12), ("append_refused", 5), ("append_unacknowledged", 8),
     ("append_late", 5), ("crash_before_call", 8), ("crash_after_call", 10), ("call_refused", 6), ("call_doubled", 6),
-    ("reply_lost", 8), ("reply_late", 6), ("webhook_late", 8), ("webhook_doubled", 5), ("webhook_answer_lost", 5),
-    ("store_away", 4), ("provider_away", 6), ("clock_off", 4), ("time_jump", 2), ("restart", 3),
+    ("reply_lost", 8), ("provider_goes_dark", 3), ("reply_late", 6), ("webhook_late", 8), ("webhook_doubled", 5),
+    ("webhook_answer_lost", 5), ("store_away", 4), ("provider_away", 6), ("clock_off", 4), ("time_jump", 2),
+    ("restart", 3),
 )  # fmt: skip
 
 
@@ -88,9 +92,30 @@ class Scenario:
         )
 
 
+class _Weighted(Generic[T]):
+    """One of several, some more often than others, and in each scenario others: what is rare must be common in some."""
+
+    def __init__(self, dice: Random, weighted: Sequence[tuple[T, int]], factors: Sequence[float]) -> None:
+        self._names = [name for name, _ in weighted]
+        sums = accumulate(weight * dice.choice(factors) for _, weight in weighted)
+        self._sums = list(sums)
+
+    def drawn(self, dice: Random) -> T:
+        return dice.choices(self._names, cum_weights=self._sums)[0]
+
+
+class _Mix:
+    def __init__(self, dice: Random) -> None:
+        self.tokens = _Weighted(dice, _TOKENS, (0.1, 1, 1, 1, 4))
+        self.shopping = _Weighted(dice, _SHOPPING, (0.5, 1, 1, 2))
+        self.operating = _Weighted(dice, _OPERATING, (0.5, 1, 1, 2))
+        self.faults = _Weighted(dice, _FAULTS, (0.1, 1, 1, 1, 4))
+
+
 def draw(seed: int, *, days: int = 1, shoppers_count: int = 60, faults_count: int = 24) -> Scenario:
     """The scenario of a seed; shoppers and faults are so many a day."""
     dice = dice_of(seed, Part.SCENARIO)
+    mix = _Mix(dice)
     skus = [f"sku-{number}" for number in range(1, dice.randint(3, 7))]
     stock = tuple(
         (sku, place, dice.choice((1, 3, 8, 40))) for sku in skus for place in WAREHOUSES if dice.random() < 0.8
@@ -100,17 +125,17 @@ def draw(seed: int, *, days: int = 1, shoppers_count: int = 60, faults_count: in
     for day in range(days):
         opens_at = OPENS_AT_SECONDS + day * DAY_SECONDS
         for number in range(shoppers_count):
-            people += _shopper(dice, f"{day}-{number}", opens_at + dice.random() * OPEN_SECONDS, skus)
+            people += _shopper(dice, mix, f"{day}-{number}", opens_at + dice.random() * OPEN_SECONDS, skus)
         for _ in range(2):
-            actions = tuple(_operating(dice, skus) for _ in range(shoppers_count * 2))
+            actions = tuple(_operating(dice, mix, skus) for _ in range(shoppers_count * 2))
             people.append(Person("operator", opens_at, actions))
-        faults += [_fault(dice, opens_at) for _ in range(faults_count)]
+        faults += [_fault(dice, mix, opens_at) for _ in range(faults_count)]
     return Scenario(seed, stock, tuple(people), tuple(faults), shuffled=dice.random() < 0.8)
 
 
-def _shopper(dice: Random, name: str, comes_at_seconds: float, skus: list[str]) -> list[Person]:
+def _shopper(dice: Random, mix: _Mix, name: str, comes_at_seconds: float, skus: list[str]) -> list[Person]:
     kind = dice.random()
-    actions = tuple(_shopping(dice, skus) for _ in range(dice.randint(6, 24)))
+    actions = tuple(_shopping(dice, mix, skus) for _ in range(dice.randint(6, 24)))
     if kind < 0.3:
         return [Person(f"guest:{name}", comes_at_seconds, actions)]
     if kind < 0.6:
@@ -120,42 +145,39 @@ def _shopper(dice: Random, name: str, comes_at_seconds: float, skus: list[str]) 
     person = Person(f"customer:{name}", comes_at_seconds, actions)
     if kind < 0.8:
         return [person]
-    return [person, replace(person, actions=tuple(_shopping(dice, skus) for _ in actions))]  # two devices at once
+    return [person, replace(person, actions=tuple(_shopping(dice, mix, skus) for _ in actions))]  # two devices at once
 
 
-def _shopping(dice: Random, skus: list[str]) -> Action:
-    kind = _drawn(dice, _SHOPPING)
-    token = _drawn(dice, _TOKENS) if kind.startswith("check_out") else ""
+def _shopping(dice: Random, mix: _Mix, skus: list[str]) -> Action:
+    kind = mix.shopping.drawn(dice)
+    token = mix.tokens.drawn(dice) if kind.startswith("check_out") else ""
     # Half of them want the same thing.
     sku = skus[0] if dice.random() < 0.5 else dice.choice(skus)
     pause_seconds = round(dice.expovariate(1 / 4), 3) if dice.random() < 0.7 else 0.0
     return Action(kind, pause_seconds, sku, dice.choice((1, 1, 1, 2, 5)), token, dice.random())
 
 
-def _operating(dice: Random, skus: list[str]) -> Action:
-    kind = _drawn(dice, _OPERATING)
+def _operating(dice: Random, mix: _Mix, skus: list[str]) -> Action:
+    kind = mix.operating.drawn(dice)
     pause_seconds = round(dice.expovariate(120 / OPEN_SECONDS), 3)
     return Action(kind, pause_seconds, dice.choice(skus), dice.randint(1, 9), "", dice.random())
 
 
-def _fault(dice: Random, opens_at_seconds: float) -> Fault:
-    kind = _drawn(dice, _FAULTS)
+def _fault(dice: Random, mix: _Mix, opens_at_seconds: float) -> Fault:
+    kind = mix.faults.drawn(dice)
     seconds = {
         "append_late": dice.random() * 6,
         "call_doubled": dice.random() * 20,
         "reply_late": dice.random() * 6,
+        "provider_goes_dark": dice.choice((20.0, 300.0, 900.0)),
         "webhook_late": dice.choice((5.0, 40.0, 700.0)),
         "webhook_doubled": dice.random() * 60,
         "webhook_answer_lost": dice.random() * 60,
         "store_away": 1 + dice.random() * 20,
-        "provider_away": dice.choice((5.0, 30.0, 660.0)),
+        "provider_away": dice.choice((5.0, 30.0, 300.0, 900.0)),
         "clock_off": dice.choice((-30.0, 2.0, 30.0, 700.0)),
         "time_jump": dice.choice((15.0, 330.0, 700.0)),
     }.get(kind, 0.0)
     process = ANY_PROCESS if dice.random() < 0.5 else dice.randrange(PROCESSES_COUNT)
     at_seconds = opens_at_seconds + 1 + dice.random() * OPEN_SECONDS
     return Fault(kind, round(at_seconds, 3), process, dice.choice((0, 0, 1, 3)), round(seconds, 3))
-
-
-def _drawn(dice: Random, weighted: tuple[tuple[FaultKind, int], ...] | tuple[tuple[str, int], ...]) -> Any:
-    return dice.choices([name for name, _ in weighted], [weight for _, weight in weighted])[0]

@@ -21,20 +21,21 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class World:
-    """`offsets` are how far each process's wall clock is off, in seconds."""
+    """`offsets_seconds`: how far each process's wall clock is off. Until `dark_until_seconds` the provider is gone."""
 
     loop: VirtualLoop
     log: SimulatedLog
     adversity: Adversity
     dice: Random
-    offsets: list[float] = field(default_factory=lambda: [0.0] * PROCESSES_COUNT)
+    offsets_seconds: list[float] = field(default_factory=lambda: [0.0] * PROCESSES_COUNT)
+    dark_until_seconds: float = 0.0
 
     @property
     def now_seconds(self) -> float:
         return self.loop.time()
 
     def wall_clock(self, process: int) -> datetime:
-        return OPENED_AT + timedelta(seconds=round(self.loop.time() + self.offsets[process], 6))
+        return OPENED_AT + timedelta(seconds=round(self.loop.time() + self.offsets_seconds[process], 6))
 
     def new_id(self) -> UUID:
         """As UUIDv7 are: the time first, then dice."""

@@ -1,0 +1,163 @@
+"""Answers: what a client was told is true of the log, and was in it before it was told."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from counterfoil.simulation.checker.carts import CartBook
+from counterfoil.simulation.checker.evidence import Asked, Event, Reply, Webhook
+from counterfoil.simulation.checker.orders import Order
+from counterfoil.simulation.checker.stock import StockBook
+
+_CART = ("add", "change", "remove", "clear", "merge")
+_DONE_ONCE = {
+    "add": "cart.item_added.v1",
+    "receive": "stock.received.v1",
+    "pack": "order.shipment_packed.v1",
+    "ship": "order.shipment_shipped.v1",
+    "deliver": "order.shipment_delivered.v1",
+    "return": "order.return_requested.v1",
+    "receive_return": "order.return_received.v1",
+}
+_UNDECIDED = ("/problems/in-progress",)
+
+
+class Answers:
+    def __init__(
+        self,
+        asked: Sequence[Asked],
+        log: Sequence[Event],
+        causes: Mapping[str, list[Event]],
+        receipts: Sequence[Event],
+        orders: Mapping[str, Order],
+        stock: StockBook,
+        carts: CartBook,
+    ) -> None:
+        self._asked = asked
+        self._log_length_rows = len(log)
+        self._causes = causes
+        self._orders = orders
+        self._stock = stock
+        self._carts = carts
+        opened = [event for event in receipts if event.topic == "receipt.opened.v1"]
+        self._opened = {(event.data["owner"], event.data["idempotency_key"]): event for event in opened}
+
+    def broken(self) -> Iterator[str]:
+        for asked in self._asked:
+            if asked.reply is not None:
+                for broken in self._of(asked, asked.reply):
+                    yield f"{asked.request.id} {asked.request.kind} of {asked.request.owner}: {broken}"
+        yield from self._repeats()
+
+    def _of(self, asked: Asked, reply: Reply) -> Iterator[str]:
+        request = asked.request
+        own = self._causes.get(request.id, ())
+        if reply.status >= 500 and reply.status != 503:
+            yield f"answered with {reply.status} {reply.body}"
+        elif reply.status < 300:
+            if own and own[-1].position > asked.log_length_rows:
+                yield f"answered at {asked.log_length_rows}, and in the log at {own[-1].position}"
+            if reply.position is not None and reply.position > asked.log_length_rows:
+                yield f"told position {reply.position} when the log had {asked.log_length_rows}"
+            topic = _DONE_ONCE.get(request.kind)
+            if topic is not None and sum(event.topic == topic for event in own) != 1:
+                yield f"accepted, and in the log {[event.topic for event in own]}"
+            if request.kind in _CART:
+                yield from self._cart(reply)
+            elif request.kind in ("receive", "adjust"):
+                yield from self._stock_level(own, reply)
+            elif "status" in reply.body and reply.version is not None and not reply.replayed:
+                yield from self._order(reply)
+        elif reply.status != 503 and own and request.kind not in ("check_out", "cancel"):
+            yield f"refused with {reply.status}, and in the log at {own[0].position}"
+        if request.kind == "check_out":
+            yield from self._checkout(asked, reply)
+
+    def _cart(self, reply: Reply) -> Iterator[str]:
+        body = reply.body
+        if body["cart_id"] is None:
+            return
+        told = {item["product_id"]: item["quantity"] for item in body["items"]}
+        stored = self._carts.lines_at.get((body["cart_id"], body["version"]))
+        if told != stored:
+            yield f"told {told} in version {body['version']}, stored is {stored}"
+
+    def _stock_level(self, own: Iterable[Event], reply: Reply) -> Iterator[str]:
+        for event in own:
+            if event.topic in ("stock.received.v1", "stock.adjusted.v1"):
+                told = (reply.body["on_hand"], reply.body["reserved"])
+                if self._stock.levels_at[event.stream, event.version] != told or event.version != reply.version:
+                    yield f"told {told}, stored is {self._stock.levels_at[event.stream, event.version]}"
+
+    def _order(self, reply: Reply) -> Iterator[str]:
+        order = self._orders.get(reply.body["order_id"])
+        if order is None:
+            yield f"told of an order that is not there: {reply.body['order_id']}"
+        elif order.status_at.get(reply.version or 0) != reply.body["status"]:
+            yield f"told {reply.body['status']}, stored is {order.status_at.get(reply.version or 0)}"
+
+    def _checkout(self, asked: Asked, reply: Reply) -> Iterator[str]:
+        request = asked.request
+        opened = self._opened.get((request.owner, request.fields["idempotency_key"]))
+        order = self._orders.get(opened.data["order_id"]) if opened is not None else None
+        match reply.status:
+            case 201:
+                if order is None or order.id != reply.body["order_id"] or order.placed is None:
+                    yield "told of a placed order that is not placed"
+                elif order.placed.position > asked.log_length_rows:
+                    yield f"told at {asked.log_length_rows}, and placed at {order.placed.position}"
+                else:
+                    yield from _total(order, request.fields, reply)
+            case 202:
+                if order is None or order.id != reply.body["order_id"]:
+                    yield "told of a pending order that is not there"
+            case 402:
+                if order is None or order.placed is not None:
+                    yield "told that the payment was declined, and the order is placed"
+                elif self._held(order, asked.log_length_rows):
+                    yield "told that the payment was declined, and stock is held"
+            case 409 if reply.body.get("type") not in _UNDECIDED:
+                if order is not None:
+                    yield f"refused with {reply.body.get('type')}, and order {order.id} is there"
+
+    def _held(self, order: Order, log_length_rows: int) -> bool:
+        ends = [self._stock.ends.get((order.id, place)) for place in order.claims]
+        return any(end is None or end.position > log_length_rows for end in ends)
+
+    def _repeats(self) -> Iterator[str]:
+        """One key: one answer, whole; another body under it: never more than a refusal."""
+        final: dict[tuple[str, str], list[tuple[Any, str, Reply]]] = defaultdict(list)
+        for asked in self._asked:
+            request, reply = asked.request, asked.reply
+            if request.kind == "check_out" and reply is not None and _is_final(reply):
+                key = (request.owner, request.fields["idempotency_key"])
+                final[key].append((request.fields, request.id, reply))
+        for key, told in final.items():
+            taken = [one for one in told if one[2].status != 422]
+            if any(fields != taken[0][0] for fields, _, _ in taken):
+                yield f"key {key} was taken for two requests: {[id_ for _, id_, _ in taken]}"
+            for _, id_, reply in taken[1:]:
+                first = taken[0][2]
+                if (reply.status, reply.body) != (first.status, first.body):
+                    were = f"{first.status} {first.body}", f"{reply.status} {reply.body}"
+                    yield f"key {key}: {taken[0][1]} was told {were[0]}, {id_} {were[1]}"
+
+
+def broken_webhooks(webhooks: Sequence[tuple[Webhook, int]], orders: Mapping[str, Order]) -> Iterator[str]:
+    """One that was taken has had its effect."""
+    for webhook, log_length_rows in webhooks:
+        order = orders.get(webhook.order_id)
+        if order is not None and (not order.ended or order.ended[0].position > log_length_rows):
+            yield f"webhook {webhook.event_id} was taken, and the checkout of order {order.id} is as it was"
+
+
+def _is_final(reply: Reply) -> bool:
+    return reply.status != 503 and reply.status < 500 and reply.body.get("type") not in _UNDECIDED
+
+
+def _total(order: Order, fields: Mapping[str, Any], reply: Reply) -> Iterator[str]:
+    expected = fields.get("expected_total")
+    if reply.body["total"] != order.submitted.data["total"] or (expected and expected != reply.body["total"]):
+        yield f"expected {expected}, told {reply.body['total']}, stored is {order.submitted.data['total']}"

@@ -1,0 +1,261 @@
+"""Faults that somebody could make one day, each put into the product for the length of a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from typing import Any, Final
+from uuid import UUID
+
+import pytest
+
+from commandside.commands import CheckOut
+from commandside.payments.port import Cancelled, Charged, PaymentOutcome
+from commandside.payments.settle import Settled, settle
+from commandside.saga import concluding, starting
+from commandside.saga.checkout import CheckoutSaga
+from commandside.saga.resumption import Resumption
+from commandside.writer import Writer
+from counterfoil.simulation.log import SimulatedLog
+from domain.aggregates import Cart, Checkout, Order, Product, StockItem
+from domain.aggregates.base import _evolve_methods
+from domain.events.cart import CartMergedAway
+from domain.events.order import ReturnReceived
+from domain.events.stock import StockReleased, StockReserved, StockRestocked
+from domain.values import Cause, Item, Money, OrderLine
+from projections import stock_level
+from projections.versions import advance, is_next
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def skip_the_version_check(patch: pytest.MonkeyPatch) -> None:
+    def insert(self: SimulatedLog, stored: Sequence[Any], work: Any, reads: Any) -> list[int]:
+        first = len(self.rows) + 1
+        for position, event in enumerate(stored, start=first):
+            row = (position, event.originator_id, event.originator_version, event.topic, event.state)
+            self.rows.append(row)
+            self._streams.setdefault(event.originator_id, []).append(row)
+        for checkout_id, due_at in work.items():
+            self._due_at.pop(checkout_id, None)
+            if due_at is not None:
+                self._due_at[checkout_id] = due_at
+        return list(range(first, len(self.rows) + 1))
+
+    patch.setattr(SimulatedLog, "insert", insert)
+
+
+def ignore_reads_at_append(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(SimulatedLog, "compare", lambda self, reads: None)
+
+
+def answer_before_the_commit(patch: pytest.MonkeyPatch) -> None:
+    launch = Writer._launch
+
+    def launch_and_answer(self: Writer) -> None:
+        launch(self)
+        assert self._flight is not None
+        for command in self._flight.decided.commands:
+            if command.refusal is None:
+                command.accept(self._last_position)
+
+    patch.setattr(Writer, "_launch", launch_and_answer)
+
+
+def release_twice(patch: pytest.MonkeyPatch) -> None:
+    def release(self: StockItem, reservation_id: str, cause: Cause) -> None:
+        held = self._held(reservation_id)
+        for _ in range(2):
+            self._trigger(StockReleased, cause, **self._place, **held)
+
+    def released(self: StockItem, event: StockReleased) -> None:
+        self.reservations.pop(event.reservation_id, None)
+        self.reserved -= event.quantity
+
+    patch.setattr(StockItem, "release", release)
+    patch.setitem(_evolve_methods[StockItem], StockReleased, released)
+
+
+def reserve_what_is_not_there(patch: pytest.MonkeyPatch) -> None:
+    def reserve(self: StockItem, reservation_id: str, quantity: int, expires_at: Any, cause: Cause) -> None:
+        members = {"reservation_id": reservation_id, "quantity": quantity + 1, "expires_at": expires_at}
+        self._trigger(StockReserved, cause, **self._place, **members)
+
+    patch.setattr(StockItem, "reserve", reserve)
+
+
+def forget_the_receipt(patch: pytest.MonkeyPatch) -> None:
+    start = starting.start
+
+    def start_anew(aggregates: Any, command: CheckOut, **more: Any) -> Any:
+        key = f"{command.idempotency_key}-{command.order_id}"
+        return start(aggregates, command=command.model_copy(update={"idempotency_key": key}), **more)
+
+    patch.setattr("commandside.saga.checkout.start", start_anew)
+
+
+def drop_a_webhook_for_ever(patch: pytest.MonkeyPatch) -> None:
+    async def drop(self: CheckoutSaga, event: Any) -> None:
+        pass
+
+    patch.setattr(CheckoutSaga, "on_webhook", drop)
+
+
+def charge_again_with_a_new_key(patch: pytest.MonkeyPatch) -> None:
+    attempts = count()
+
+    async def pay(self: CheckoutSaga, order_id: UUID, amount: Money, token: str, deadline: float) -> Settled:
+        key = f"{order_id}-{next(attempts)}"
+        return await settle(self._provider, key, amount, token, str(order_id), deadline)
+
+    patch.setattr(CheckoutSaga, "pay", pay)
+
+
+def do_not_refund_a_late_success(patch: pytest.MonkeyPatch) -> None:
+    request_refund = Checkout.request_refund
+
+    def request(self: Checkout, refund_id: str, *arguments: Any) -> None:
+        if refund_id.startswith("late-"):
+            self.payment_voided(arguments[-1])
+        else:
+            request_refund(self, refund_id, *arguments)
+
+    patch.setattr(Checkout, "request_refund", request)
+
+
+def trust_a_stale_price(patch: pytest.MonkeyPatch) -> None:
+    order_line = starting._order_line
+    prices: dict[str, Money] = {}
+
+    def line(product: Product, quantity: int) -> OrderLine:
+        found = order_line(product, quantity)
+        price = prices.setdefault(product.sku, product.price)
+        return OrderLine(found.product_id, found.title, found.quantity, price, found.kind)
+
+    patch.setattr(starting, "_order_line", line)
+
+
+def sweep_without_looking_at_the_payment(patch: pytest.MonkeyPatch) -> None:
+    async def cancel(self: Resumption, checkout: Any) -> PaymentOutcome:
+        return Cancelled("believed to be")
+
+    patch.setattr(Resumption, "_cancel_payment", cancel)
+
+
+def take_silence_for_a_no(patch: pytest.MonkeyPatch) -> None:
+    expire = concluding.expire
+
+    def expire_for_good(aggregates: Any, payment_settled: bool, **more: Any) -> Any:
+        return expire(aggregates, payment_settled=True, **more)
+
+    patch.setattr(concluding, "expire", expire_for_good)
+
+
+def forget_to_resume_after_a_crash(patch: pytest.MonkeyPatch) -> None:
+    async def sweep(self: Resumption) -> int:
+        return 0
+
+    patch.setattr(Resumption, "sweep", sweep)
+
+
+def empty_the_guests_cart_without_adding(patch: pytest.MonkeyPatch) -> None:
+    def merge(self: Cart, guest: Cart, cause: Cause) -> None:
+        guest._trigger(CartMergedAway, cause, into_cart_id=str(self.id))
+
+    patch.setattr(Cart, "merge", merge)
+
+
+def restock_a_return_twice(patch: pytest.MonkeyPatch) -> None:
+    def receive_return(self: Order, return_id: str, cause: Cause) -> None:
+        self.find_return(return_id)
+        self._trigger(ReturnReceived, cause, return_id=return_id)
+
+    patch.setattr(Order, "receive_return", receive_return)
+
+
+def leave_the_cart_in_checkout(patch: pytest.MonkeyPatch) -> None:
+    def check_out(self: Cart, order_id: str, items: tuple[Item, ...], cause: Cause) -> None:
+        pass
+
+    patch.setattr(Cart, "check_out", check_out)
+
+
+def refund_under_a_new_key(patch: pytest.MonkeyPatch) -> None:
+    make_refunds = Resumption.make_refunds
+    attempts = count()
+
+    class Renaming:
+        def __init__(self, provider: Any) -> None:
+            self._provider = provider
+
+        async def refund(self, key: str, refund_key: str, amount: Money) -> Any:
+            return await self._provider.refund(key, f"{refund_key}-{next(attempts)}", amount)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._provider, name)
+
+    async def refund_anew(self: Resumption, *arguments: Any, **more: Any) -> None:
+        if not isinstance(self._provider, Renaming):
+            self._provider = Renaming(self._provider)
+        await make_refunds(self, *arguments, **more)
+
+    patch.setattr(Resumption, "make_refunds", refund_anew)
+
+
+def place_what_was_not_paid(patch: pytest.MonkeyPatch) -> None:
+    conclude = CheckoutSaga.conclude
+
+    async def conclude_gladly(self: CheckoutSaga, order_id: UUID, outcome: Settled, cause: Cause) -> Any:
+        if not isinstance(outcome, Charged | Cancelled):
+            outcome = Charged("it will be all right")
+        return await conclude(self, order_id, outcome, cause)
+
+    patch.setattr(CheckoutSaga, "conclude", conclude_gladly)
+
+
+def forget_nothing_of_what_failed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("commandside.identity_map.IdentityMap.forget", lambda self, *batches: self._drop_undecided())
+
+
+def lose_restocked_units_in_the_view(patch: pytest.MonkeyPatch) -> None:
+    def unchanged(level: stock_level.StockLevel, event: StockRestocked) -> stock_level.StockLevel:
+        return stock_level.StockLevel(event.originator_version, level.on_hand, level.reserved)
+
+    patch.setitem(stock_level._CHANGES, StockRestocked, unchanged)
+
+
+def apply_an_event_twice_in_the_view(patch: pytest.MonkeyPatch) -> None:
+    def advance_again(view: Any, event: Any, start: Any, changes: Any) -> Any:
+        if view is None or is_next(view.version, event) or type(event) not in changes:
+            return advance(view, event, start, changes)
+        return changes[type(event)](view, event)
+
+    patch.setattr(stock_level, "advance", advance_again)
+
+
+PLANTED: Final[Mapping[str, Plant]] = {
+    plant.__name__: plant
+    for plant in (
+        skip_the_version_check,
+        ignore_reads_at_append,
+        answer_before_the_commit,
+        release_twice,
+        reserve_what_is_not_there,
+        forget_the_receipt,
+        drop_a_webhook_for_ever,
+        charge_again_with_a_new_key,
+        do_not_refund_a_late_success,
+        trust_a_stale_price,
+        sweep_without_looking_at_the_payment,
+        take_silence_for_a_no,
+        forget_to_resume_after_a_crash,
+        empty_the_guests_cart_without_adding,
+        restock_a_return_twice,
+        leave_the_cart_in_checkout,
+        refund_under_a_new_key,
+        place_what_was_not_paid,
+        forget_nothing_of_what_failed,
+        lose_restocked_units_in_the_view,
+        apply_an_event_twice_in_the_view,
+    )
+}
