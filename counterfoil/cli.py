@@ -26,6 +26,7 @@ app.add_typer(letters, name="dead-letters")
 
 _PARTS = "One part alone, on servers that run"
 _TTL_MAX_SECONDS = 366 * 24 * 3_600
+_SIMULATED_DAYS_MAX = 366
 ProjectionName = Annotated[str, typer.Argument(metavar="PROJECTION", show_default=False)]
 StreamId = Annotated[UUID, typer.Argument(metavar="STREAM", show_default=False)]
 InputFile = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
@@ -179,6 +180,25 @@ def status(json: Annotated[bool, typer.Option("--json", help="For programs.")] =
     from counterfoil.processes.status import main
 
     _run_tool("status", lambda settings: main(settings, as_json=json))
+
+
+@app.command()
+def simulate(
+    seed: Annotated[int, typer.Option("--seed", min=0, help="What everything is drawn from.")] = 1,
+    days: Annotated[int, typer.Option("--days", min=1, max=_SIMULATED_DAYS_MAX, help="Days of virtual time.")] = 1,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="So many seeds, from --seed on.")] = 1,
+    processes: Annotated[int, typer.Option("--processes", min=1, max=64, help="For --seeds.")] = 2,
+    show: Annotated[
+        bool, typer.Option("--show", help="Tell the whole history, also when every promise is kept.")
+    ] = False,
+) -> None:
+    """Run the checkout in virtual time, under every fault we can name, and check every promise. Needs no servers.
+
+    Ends with 1 when one is not kept, and tells the smallest history in which it is not.
+    """
+    from counterfoil.simulation.simulate import main
+
+    raise typer.Exit(main(range(seed, seed + seeds), days, processes, show))
 
 
 @letters.command("list")

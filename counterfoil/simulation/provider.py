@@ -45,7 +45,11 @@ class ProviderConnection:
             self._books.expect_no_answer(key)
             await asyncio.sleep(TIMEOUT_SECONDS)
             raise ProviderTimeout("no answer")
-        await asyncio.sleep(answered_after_seconds)
+        try:
+            await asyncio.sleep(answered_after_seconds)
+        except asyncio.CancelledError:  # who asked has gone
+            self._books.expect_no_answer(key)
+            raise
         found = self._books.find(key)
         assert found is not None, "what was charged is in the books"
         return found

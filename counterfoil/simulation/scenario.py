@@ -14,7 +14,7 @@ from counterfoil.simulation.world import PROCESSES_COUNT
 
 WAREHOUSES: Final = ("north", "south")
 OPENS_AT_SECONDS: Final = 2.0
-# How much of a day there is custom; the rest of it the shop is shut and its processes are stopped.
+# So long they come in, each day; the rest of it only the resumption is at work.
 OPEN_SECONDS: Final = 600.0
 DAY_SECONDS: Final = 86_400.0
 T = TypeVar("T")
