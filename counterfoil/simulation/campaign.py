@@ -26,6 +26,7 @@ class Tally:
     crashes_count: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     virtual_seconds: float = 0.0
+    processor_seconds: float = 0.0
     failed: dict[int, str] = field(default_factory=dict)
 
     def add(self, other: Tally) -> None:
@@ -36,6 +37,7 @@ class Tally:
         self.crashes_count += other.crashes_count
         self.faults.update(other.faults)
         self.virtual_seconds += other.virtual_seconds
+        self.processor_seconds += other.processor_seconds
         self.failed |= other.failed
 
     def told(self, seconds: float) -> str:
@@ -44,12 +46,15 @@ class Tally:
             f"{self.seeds_count:,} seeds, {self.commands_count:,} commands, {self.events_count:,} events, "
             f"{self.charges_count:,} charges, {sum(self.faults.values()):,} faults, {self.crashes_count:,} crashes, "
             f"{self.virtual_seconds / 3_600:,.1f} h of virtual time in {seconds:.1f} s "
-            f"({self.commands_count / seconds:,.0f} commands/s): {kept}"
+            f"({self.commands_count / seconds:,.0f} commands/s, {self.processor_seconds:.1f} s of processor): {kept}"
         )
 
 
 def run_seed(seed: int, days: int = 1) -> Tally:
-    return tally_of(judge(draw(seed, days=days)))
+    began = time.process_time()
+    tally = tally_of(judge(draw(seed, days=days)))
+    tally.processor_seconds = time.process_time() - began
+    return tally
 
 
 def tally_of(verdict: Verdict) -> Tally:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections.abc import Callable
+from contextvars import Context
 from random import Random
-from typing import Any
+from typing import Any, TypeVarTuple
 
+Arguments = TypeVarTuple("Arguments")
 CALLBACKS_LIMIT_COUNT = 20_000_000
 
 
@@ -24,15 +27,16 @@ class VirtualLoop(asyncio.BaseEventLoop):
     Without `dice` it is first come, first served, as asyncio has it.
     """
 
-    # What asyncio keeps for itself: its own loops are made of it.
-    _ready: Any
-    _scheduled: Any
+    _ready: Any  # which asyncio keeps for itself: its own loops are made of it
 
     def __init__(self, dice: Random | None = None, *, callbacks_limit_count: int = CALLBACKS_LIMIT_COUNT) -> None:
         super().__init__()
         self._seconds = 0.0
         self._dice = dice
         self._left_count = callbacks_limit_count
+        # When, and which was set first: two timers for one moment go off in that order.
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._timers_count = 0
 
     def time(self) -> float:
         return self._seconds
@@ -41,18 +45,37 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """As for a machine that slept: all that was due meanwhile is due at once."""
         self._seconds += seconds
 
+    # These three are asyncio's own without what it asks in its debug mode: most of a run is spent here.
+    def call_soon(
+        self, callback: Callable[[*Arguments], object], *args: *Arguments, context: Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[[*Arguments], object], *args: *Arguments, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._seconds + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[[*Arguments], object], *args: *Arguments, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._timers_count += 1
+        heapq.heappush(self._timers, (when, self._timers_count, timer))
+        return timer
+
     def _run_once(self) -> None:
-        ready, scheduled = self._ready, self._scheduled
-        while scheduled and scheduled[0]._cancelled:
-            heapq.heappop(scheduled)._scheduled = False
+        ready, timers = self._ready, self._timers
+        while timers and timers[0][2]._cancelled:
+            heapq.heappop(timers)
         if not ready:
-            if not scheduled:
+            if not timers:
                 raise Stalled
-            self._seconds = max(self._seconds, scheduled[0]._when)
-        while scheduled and scheduled[0]._when <= self._seconds:
-            handle = heapq.heappop(scheduled)
-            handle._scheduled = False
-            ready.append(handle)
+            self._seconds = max(self._seconds, timers[0][0])
+        while timers and timers[0][0] <= self._seconds:
+            ready.append(heapq.heappop(timers)[2])
         count = len(ready)
         self._left_count -= count
         if self._left_count < 0:

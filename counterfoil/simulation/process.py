@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import Any, Final
 
 from commandside.handlers.context import Shop
-from commandside.metrics import WriterMetrics
 from commandside.saga.starting import Terms
 from commandside.write_side import WriteSide
 from counterfoil.simulation.books import Books
 from counterfoil.simulation.connection import LogConnection
+from counterfoil.simulation.metrics import SilentMetrics
 from counterfoil.simulation.provider import ProviderConnection
 from counterfoil.simulation.world import World
 from domain.pricing import ShippingMethod, Tariff
@@ -28,6 +28,7 @@ SHOP: Final = Shop(CURRENCY, TARIFF)
 TERMS: Final = Terms(
     reservation_ttl=timedelta(seconds=TTL_SECONDS), resume_grace=timedelta(seconds=ANSWER_WITHIN_SECONDS + 2)
 )
+_SILENT: Final = SilentMetrics()
 _process_of_task: ContextVar[CommandProcess | None] = ContextVar("process", default=None)
 Serve = Callable[[WriteSide], Awaitable[Any]]
 
@@ -35,13 +36,12 @@ Serve = Callable[[WriteSide], Awaitable[Any]]
 class CommandProcess:
     """Everything that runs in it dies with it; a request that it was at is never answered."""
 
-    def __init__(self, world: World, books: Books, number: int, metrics: WriterMetrics) -> None:
+    def __init__(self, world: World, books: Books, number: int) -> None:
         self.number = number
         self.crashes_count = 0
         self.on_crash: Callable[[CommandProcess], None] | None = None
         self._world = world
         self._books = books
-        self._metrics = metrics
         self._tasks: dict[asyncio.Task[Any], None] = {}  # in the order in which they began
         self._replies: dict[asyncio.Future[Any], None] = {}
         self._write_side: WriteSide | None = None
@@ -67,7 +67,7 @@ class CommandProcess:
             TERMS,
             lambda: world.wall_clock(number),
             answer_within_seconds=ANSWER_WITHIN_SECONDS,
-            metrics=self._metrics,
+            metrics=_SILENT,
         )
         await self._inside(write_side.start())
         self._write_side = write_side

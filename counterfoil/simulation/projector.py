@@ -14,7 +14,7 @@ from projections import cart, order, product_page, stock_level
 from projections.versions import VersionGap
 
 BATCH_EVENTS: Final = 200
-PAUSE_SECONDS: Final = 1.0
+PAUSE_SECONDS: Final = 2.0
 _VIEWS: Final = {"product": product_page, "stock": stock_level, "cart": cart, "order": order}
 _EVOLVING: Final[dict[type, tuple[str, Callable[[Any, AnyEvent], Any]]]] = {
     event_type: (name, module.evolve) for name, module in _VIEWS.items() for event_type in module.EVENT_TYPES

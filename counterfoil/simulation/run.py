@@ -11,10 +11,7 @@ from functools import partial
 from random import Random
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry
-
 from commandside.event_store import StoreUnavailable
-from commandside.metrics import WriterMetrics
 from counterfoil.simulation.books import Books
 from counterfoil.simulation.courier import Courier
 from counterfoil.simulation.dice import Part, dice_of
@@ -34,7 +31,6 @@ from counterfoil.simulation.world import OPENED_AT, PROCESSES_COUNT, World
 # After the last fault every checkout has come to its end within this time, by what its process took for the time.
 ENDS_WITHIN_SECONDS: Final = TTL_SECONDS + 60.0
 LONGEST_RESTART_SECONDS: Final = 8.0
-_METRICS: Final = WriterMetrics(CollectorRegistry())
 
 
 def run(scenario: Scenario) -> History:
@@ -66,7 +62,7 @@ class _Run:
         self._history = history
         self._world = World(loop, SimulatedLog(clock=loop.time), Adversity(scenario.faults), dice)
         self._books = Books(self._world, self._tell, self._now)
-        self._processes = [CommandProcess(self._world, self._books, n, _METRICS) for n in range(PROCESSES_COUNT)]
+        self._processes = [CommandProcess(self._world, self._books, n) for n in range(PROCESSES_COUNT)]
         self._courier = Courier(self._world, self._processes)
         self._projector = Projector(self._world)
         self._shop = Shop(self._world, self._processes, self._projector, history)
@@ -93,6 +89,7 @@ class _Run:
         )
         await self._end_faults()
         await self._wait_for_the_end()
+        await self._shop.ask_every_key_again()
         projecting.cancel()
         self._is_over = True
         self._tell_all()

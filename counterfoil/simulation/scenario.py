@@ -15,7 +15,7 @@ from counterfoil.simulation.world import PROCESSES_COUNT
 WAREHOUSES: Final = ("north", "south")
 OPENS_AT_SECONDS: Final = 2.0
 # So long they come in, each day; the rest of it only the resumption is at work.
-OPEN_SECONDS: Final = 600.0
+OPEN_SECONDS: Final = 300.0
 DAY_SECONDS: Final = 86_400.0
 T = TypeVar("T")
 _TOKENS: Final = (
@@ -169,12 +169,12 @@ def _fault(dice: Random, mix: _Mix, opens_at_seconds: float) -> Fault:
         "append_late": dice.random() * 6,
         "call_doubled": dice.random() * 20,
         "reply_late": dice.random() * 6,
-        "provider_goes_dark": dice.choice((20.0, 300.0, 900.0)),
+        "provider_goes_dark": dice.choice((20.0, 300.0, 750.0)),
         "webhook_late": dice.choice((5.0, 40.0, 700.0)),
         "webhook_doubled": dice.random() * 60,
         "webhook_answer_lost": dice.random() * 60,
         "store_away": 1 + dice.random() * 20,
-        "provider_away": dice.choice((5.0, 30.0, 300.0, 900.0)),
+        "provider_away": dice.choice((5.0, 30.0, 300.0, 750.0)),
         "clock_off": dice.choice((-30.0, 2.0, 30.0, 700.0)),
         "time_jump": dice.choice((15.0, 330.0, 700.0)),
     }.get(kind, 0.0)

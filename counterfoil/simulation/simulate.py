@@ -25,9 +25,11 @@ def main(seeds: Sequence[int], days: int, processes_count: int, show: bool) -> i
 
 
 def _one(seed: int, days: int, show: bool) -> int:
-    began = time.perf_counter()
+    began, processor = time.perf_counter(), time.process_time()
     verdict = judge(draw(seed, days=days))
-    print(tally_of(verdict).told(time.perf_counter() - began))
+    tally = tally_of(verdict)
+    tally.processor_seconds = time.process_time() - processor
+    print(tally.told(time.perf_counter() - began))
     if verdict.failed:
         _tell_smallest(verdict)
         return 1

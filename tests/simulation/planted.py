@@ -12,6 +12,9 @@ import pytest
 from commandside.commands import CheckOut
 from commandside.payments.port import Cancelled, Charged, PaymentOutcome
 from commandside.payments.settle import Settled, settle
+from commandside.problems import PaymentDeclined, problem
+from commandside.representations import order as order_body
+from commandside.representations import pending_order
 from commandside.saga import concluding, starting
 from commandside.saga.checkout import CheckoutSaga
 from commandside.saga.resumption import Resumption
@@ -217,6 +220,19 @@ def forget_nothing_of_what_failed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("commandside.identity_map.IdentityMap.forget", lambda self, *batches: self._drop_undecided())
 
 
+def tell_who_comes_late_something_newer(patch: pytest.MonkeyPatch) -> None:
+    def current(parts: Any) -> concluding.Concluded:
+        order, checkout = parts.order, parts.checkout
+        if checkout.status == "completed":
+            return concluding.Concluded(201, order_body(order), order.version)
+        if checkout.awaits_payment:
+            return concluding.Concluded(202, pending_order(order), order.version)
+        refusal = PaymentDeclined(checkout.failure_reason or "declined")
+        return concluding.Concluded(402, problem(refusal), order.version)
+
+    patch.setattr(concluding, "_told", current)
+
+
 def lose_restocked_units_in_the_view(patch: pytest.MonkeyPatch) -> None:
     def unchanged(level: stock_level.StockLevel, event: StockRestocked) -> stock_level.StockLevel:
         return stock_level.StockLevel(event.originator_version, level.on_hand, level.reserved)
@@ -255,6 +271,7 @@ PLANTED: Final[Mapping[str, Plant]] = {
         refund_under_a_new_key,
         place_what_was_not_paid,
         forget_nothing_of_what_failed,
+        tell_who_comes_late_something_newer,
         lose_restocked_units_in_the_view,
         apply_an_event_twice_in_the_view,
     )
