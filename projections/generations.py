@@ -25,7 +25,8 @@ FEEDING_MILLISECONDS: Final = 5_000
 # KEYS: the generations, the live one's checkpoint, the successor's. ARGV: the view, the live one's number, the
 # successor's, which it is, and the first number of all. Nobody may read an older answer after a newer one: so the
 # successor holds all that the live one holds, in this very moment. Partition "0" is the whole log. Answers 1; 0 when
-# the successor is behind; -1 when the generations are no longer those.
+# the successor is behind; -1 when the generations are no longer those. What was built of the whole log every partition
+# holds: that is written down before "0" goes, for where nothing happens nobody else writes it.
 _SWAP: Final = """
 local view, live, successor, role = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 if (redis.call('HGET', KEYS[1], view) or ARGV[5]) ~= live then return -1 end
@@ -38,7 +39,13 @@ for i = 1, #held, 2 do
   if partitioned and not own then return 0 end
   if math.max(tonumber(own or '0'), whole) < tonumber(held[i + 1]) then return 0 end
 end
-if partitioned then redis.call('HDEL', KEYS[3], '0') end
+if partitioned then
+  local fields = redis.call('HGETALL', KEYS[3])
+  for i = 1, #fields, 2 do
+    if tonumber(fields[i + 1]) < whole then redis.call('HSET', KEYS[3], fields[i], string.format('%.0f', whole)) end
+  end
+  redis.call('HDEL', KEYS[3], '0')
+end
 redis.call('HDEL', KEYS[1], view .. ':building', view .. ':joined')
 redis.call('HSET', KEYS[1], view, successor, view .. ':kept', live)
 return 1

@@ -14,10 +14,11 @@ from redis.asyncio import Redis
 
 from domain.aggregates import EventSourced
 from domain.events.order import ShipmentPacked
-from projections.generations import VIEW_NAMES, Generations, Standing, ViewName
-from projections.keys import Keys
+from projections.generations import VIEW_NAMES, Generations, Standing, Successor, ViewName
+from projections.keys import GENERATIONS, Keys
 from projections.valkey import open_redis
 from queryside.views import Views
+from streams.places import StoredPlaces
 from streams.rebuild import RebuildStopped
 from tests.fixtures.redis_contents import contents
 from tests.integration.readside.shop import cart, cause, gbp, order, product, stock
@@ -214,6 +215,28 @@ async def test_a_swap_by_partitions_waits_for_each_of_them(stores: Stores) -> No
         b"catalog-events:0",
         b"catalog-events:1",
     }
+
+
+@pytest.mark.parametrize("role", ["building", "kept"])
+async def test_after_a_swap_by_partitions_a_quiet_shop_holds_what_was_built_of_the_whole_log(
+    stores: Stores, role: Successor
+) -> None:
+    """Nothing happens any more: what a partition holds is not written by anybody but the swap."""
+    topic, number = "catalog-events", 2
+    if role == "building":
+        await Generations(stores.client).begin("product")
+    else:
+        await stores.client.hset(GENERATIONS, "product:kept", number)
+    await stores.client.hset(Keys.of(1).checkpoint("product"), mapping={f"{topic}:0": "10", f"{topic}:1": "12"})
+    built = Keys.of(number).checkpoint("product")
+    await stores.client.hset(built, "0", "12")
+    await StoredPlaces(stores.client).join(Keys.of(number), "product", [f"{topic}:0", f"{topic}:1"])
+    await stores.client.hset(built, f"{topic}:0", "14")
+
+    assert await Generations(stores.client).swap("product", role)
+
+    assert await stores.client.hgetall(built) == {b"catalog-events:0": b"14", b"catalog-events:1": b"12"}
+    assert await Views(stores.client).positions(["product"]) == [12]
 
 
 class Reader:
