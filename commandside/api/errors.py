@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from commandside.event_store import StoreUnavailable
+from commandside.event_store import OutcomeUnknown, StoreUnavailable
 from commandside.problems import problem, title_of
 from commandside.writer import Busy, Contended
 from domain.errors import CheckoutInProgress, DomainError
@@ -49,6 +49,9 @@ def _busy(error: Exception) -> ApiError:
 
 def _unavailable(error: Exception) -> ApiError:
     detail = "The event store does not answer."
+    if isinstance(error, OutcomeUnknown):
+        # Who repeats what may have been done does it twice, unless it has a key.
+        detail += " Whether this was done is not known: look before you ask again."
     return ApiError(503, "store-unavailable", detail, retry_after_seconds=5 * RETRY_AFTER_SECONDS)
 
 

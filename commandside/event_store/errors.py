@@ -10,4 +10,8 @@ class NotStorable(Exception):
 
 
 class StoreUnavailable(Exception):
-    """The store did not answer. Whether an append was made is not known; its events tell when it is back."""
+    """The store did not answer. Nothing was appended, unless it is an OutcomeUnknown."""
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """The store was given an append and did not say what came of it; its events tell when it is back."""

@@ -18,6 +18,8 @@ _PLANNING: Final = (
     "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; "
     "SET plan_cache_mode = force_generic_plan; SET jit = off"
 )
+# What was read is compared under a lock: with what is there then, not with what was when the statement began.
+_ISOLATION: Final = "SET default_transaction_isolation = 'read committed'"
 
 
 class LoopConnection:
@@ -27,9 +29,15 @@ class LoopConnection:
     the interpreter's lock each time it has something to do: 5 ms, while the loop is busy with others (ADR 12).
     """
 
-    def __init__(self, database_url: str, connect_timeout_seconds: int) -> None:
+    def __init__(
+        self, database_url: str, connect_timeout_seconds: int, statement_timeout_seconds: float | None = None
+    ) -> None:
+        """With a statement timeout the server gives up what takes longer: then it is known that it was not done."""
         self._url = database_url
         self._connect_timeout_seconds = connect_timeout_seconds
+        self._session = f"{_PLANNING}; {_ISOLATION}"
+        if statement_timeout_seconds is not None:
+            self._session += f"; SET statement_timeout = {int(statement_timeout_seconds * 1_000)}"
         self._connection: psycopg.AsyncConnection | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._socket = -1
@@ -37,6 +45,11 @@ class LoopConnection:
         self._one_at_a_time = asyncio.Lock()
         self._waiting: asyncio.Future[pq.abc.PGresult] | None = None
         self._results: list[pq.abc.PGresult] = []
+
+    async def open(self) -> None:
+        """So that what is asked next is sent at once. Raises psycopg.Error."""
+        async with self._one_at_a_time:
+            await self._connected()
 
     async def fetch(self, statement: str, *parameters: bytes | None) -> pq.abc.PGresult:
         """`statement` has its parameters as $1, $2 …; it is kept prepared, so there must be few of them.
@@ -125,7 +138,7 @@ class LoopConnection:
                 self._url, autocommit=True, connect_timeout=self._connect_timeout_seconds
             )
             try:
-                await connection.execute(_PLANNING)
+                await connection.execute(self._session.encode())
             except BaseException:
                 await connection.close()
                 raise

@@ -23,13 +23,23 @@ class LoopRecorder:
     On two connections: what is missing in memory is read while a batch is being committed. Raises psycopg.Error.
     """
 
-    def __init__(self, recorder: BatchRecorder, database_url: str, connect_timeout_seconds: int) -> None:
+    def __init__(
+        self,
+        recorder: BatchRecorder,
+        database_url: str,
+        connect_timeout_seconds: int,
+        statement_timeout_seconds: float,
+    ) -> None:
         self._append = _numbered(recorder.append_statement)
         self._check = _numbered(recorder.check_statement)
         self._load = _numbered(recorder.load_statement)
         self._fast_forward = _numbered(recorder.fast_forward_statement)
-        self._appending = LoopConnection(database_url, connect_timeout_seconds)
-        self._reading = LoopConnection(database_url, connect_timeout_seconds)
+        self._appending = LoopConnection(database_url, connect_timeout_seconds, statement_timeout_seconds)
+        self._reading = LoopConnection(database_url, connect_timeout_seconds, statement_timeout_seconds)
+
+    async def open(self) -> None:
+        """So that an append is sent at once: what fails before that was not done."""
+        await self._appending.open()
 
     async def append(self, stored_events: Sequence[StoredEvent], work: Work, reads: Reads) -> list[int]:
         """As BatchRecorder.insert_events. Raises psycopg.errors.UniqueViolation when a stream has gone on."""

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -17,7 +17,7 @@ import structlog
 from eventsourcing.persistence import MapperDeserialisationError, PersistenceError, StoredEvent
 from eventsourcing.postgres import PostgresDatastore
 
-from commandside.event_store.errors import StoreUnavailable, VersionConflict
+from commandside.event_store.errors import OutcomeUnknown, StoreUnavailable, VersionConflict
 from commandside.event_store.loop_recorder import LoopRecorder
 from commandside.event_store.mapper import EventMapper
 from commandside.event_store.port import Evolution
@@ -27,6 +27,8 @@ from commandside.event_store.snapshots import Snapshot, SnapshotMapper
 from commandside.event_store.turns import Turns
 from domain.events import AnyEvent, Recorded
 
+# The server gives up before we do: then we hear of it, and nothing waits there for nobody.
+SERVERS_SHARE: Final = 0.8
 _T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
 # What a server that is away, starting, or out of connections looks like.
@@ -57,7 +59,12 @@ class PostgresEventStore:
             database_url, pool_size_connections, pool_overflow_connections, connect_timeout_seconds
         )
         self._recorder = BatchRecorder(self._datastore)
-        self._hot = LoopRecorder(self._recorder, database_url, max(2, math.ceil(connect_timeout_seconds)))
+        self._hot = LoopRecorder(
+            self._recorder,
+            database_url,
+            max(2, math.ceil(connect_timeout_seconds)),
+            answer_timeout_seconds * SERVERS_SHARE,
+        )
         self._turns = Turns(database_url, connect_timeout_seconds)
         self._threads = ThreadPoolExecutor(pool_size_connections + pool_overflow_connections, "event-store")
 
@@ -67,7 +74,7 @@ class PostgresEventStore:
         work: Mapping[UUID, datetime | None],
         reads: Mapping[UUID, int] | None = None,
     ) -> Sequence[int]:
-        return await self._on_loop(self._append(events, work, reads or {}))
+        return await self._on_loop(self._append(events, work, reads or {}), late=OutcomeUnknown)
 
     async def check(self, reads: Mapping[UUID, int]) -> int:
         try:
@@ -131,21 +138,27 @@ class PostgresEventStore:
         reads: Mapping[UUID, int],
     ) -> Sequence[int]:
         stored = [self._mapper.to_stored_event(event) for event in events]
+        sent_count = 0
         for attempt in range(1, self._attempts_limit_count + 1):
             try:
+                await self._hot.open()
+                sent_count += 1
                 return await self._hot.append(stored, work, reads)
             except psycopg.IntegrityError as error:
                 # The commit of an earlier attempt, whose answer was lost, looks like somebody else's: see whose it is.
                 # Without such an attempt it is somebody else's, even if it says the same.
-                if attempt > 1:
+                if sent_count > 1:
                     positions = await self._in_thread(partial(self._positions_if_ours, events, stored))
                     if positions:
                         return positions
                 raise VersionConflict(str(error)) from error
+            except psycopg.errors.QueryCanceled as error:
+                # It took too long, and the server rolled it back: another attempt would take as long.
+                raise (OutcomeUnknown if sent_count > 1 else StoreUnavailable)(str(error)) from error
             except psycopg.Error as error:
                 _log.warning("append failed", attempt=attempt, error=str(error))
                 if attempt == self._attempts_limit_count:
-                    raise
+                    raise (OutcomeUnknown if sent_count else StoreUnavailable)(str(error)) from error
                 await asyncio.sleep(self._attempt_pause_seconds * attempt)
         raise AssertionError("unreachable")
 
@@ -181,7 +194,7 @@ class PostgresEventStore:
             streams.setdefault(cast(UUID, stored.originator_id), []).append(self._mapper.to_domain_event(stored))
         return streams
 
-    async def _on_loop(self, call: Awaitable[_T]) -> _T:
+    async def _on_loop(self, call: Awaitable[_T], late: type[StoreUnavailable] = StoreUnavailable) -> _T:
         try:
             async with asyncio.timeout(self._answer_timeout_seconds):
                 return await call
@@ -190,7 +203,7 @@ class PostgresEventStore:
         except psycopg.Error as error:
             raise StoreUnavailable(str(error)) from error
         except TimeoutError as error:
-            raise StoreUnavailable(f"no answer within {self._answer_timeout_seconds} s") from error
+            raise late(f"no answer within {self._answer_timeout_seconds} s") from error
 
     async def _in_thread(self, call: Callable[[], _T]) -> _T:
         try:
@@ -223,6 +236,8 @@ def _datastore(url: str, size: int, overflow: int, timeout_seconds: float) -> Po
         schema=SCHEMA,
         pre_ping=False,
     )
-    # The library bounds the wait for a connection of the pool, not the making of one. Whole seconds, at least 2.
-    cast(dict[str, Any], datastore.pool.kwargs)["connect_timeout"] = max(2, math.ceil(timeout_seconds))
+    # The library knows five parts of an address; the others (TLS, for one) hold for its connections too. It bounds the
+    # wait for a connection of the pool, not the making of one: whole seconds, at least 2.
+    kwargs = cast(dict[str, Any], datastore.pool.kwargs)
+    kwargs.update(info, connect_timeout=max(2, math.ceil(timeout_seconds)))
     return datastore

@@ -6,18 +6,19 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 import pytest
 
-from commandside.event_store import StoreUnavailable, VersionConflict
+from commandside.event_store import OutcomeUnknown, StoreUnavailable, VersionConflict
 from commandside.event_store.postgres import PostgresEventStore
 from domain.aggregates import StockItem
 from domain.events import AnyEvent
 from domain.identity import checkout_stream, stock_stream
 from tests.contract.event_store.flaky_proxy import FlakyProxy
 from tests.strategies import START, cause
+from tests.waiting import eventually
 
 LAMP = stock_stream("lamp", "north")
 ORDER = checkout_stream(LAMP)
@@ -25,6 +26,9 @@ LATER = START + timedelta(hours=1)
 ANSWER_TIMEOUT_SECONDS = 2.0
 # An append may try three times, each with a wait for a connection; and the machine may be busy.
 BOUND_SECONDS = 10.0
+WAITING_FOR_A_LOCK: Final = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 
 
 @pytest.fixture
@@ -105,7 +109,7 @@ async def test_an_append_without_any_answer_may_be_there_and_is_there_once(
     await store.append(lamps(), {})
     proxy.lose_answers(20)
 
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(OutcomeUnknown):
         await store.append(lamps(5)[1:], {})
 
     proxy.lose_answers(0)
@@ -168,10 +172,83 @@ async def test_a_server_that_hangs_is_said_to_be_within_a_bound(proxy: FlakyProx
     assert next_version in (2, 3)
 
 
+async def test_an_append_that_waits_too_long_is_given_up_by_the_server_and_was_not_made(
+    database_url: str, store: PostgresEventStore, other: PostgresEventStore
+) -> None:
+    await store.append(lamps(), {})
+    with psycopg.connect(database_url) as holder:
+        holder.execute("LOCK TABLE log.stored_events IN SHARE MODE")
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable) as given_up:
+                await store.append(lamps(5)[1:], {})
+            assert type(given_up.value) is StoreUnavailable  # and nothing that may have been done
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        assert holder.execute(waiting).fetchone() == (0,)
+    assert [recorded.event for recorded in await other.history(LAMP)] == lamps()
+
+
+async def test_what_was_read_is_compared_with_what_is_there_now_whatever_the_database_has_for_isolation(
+    database_url: str, other: PostgresEventStore
+) -> None:
+    await other.append(lamps(), {})
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ALTER ROLE CURRENT_USER SET default_transaction_isolation = 'repeatable read'")
+    store = PostgresEventStore(database_url)
+    try:
+        await store.append(chairs(1), {})  # its session is there
+        with psycopg.connect(database_url) as holder:
+            holder.execute("LOCK TABLE log.stored_events IN EXCLUSIVE MODE")
+            waiting = asyncio.create_task(store.append(chairs(1, 2)[2:], {}, {LAMP: 1}))
+            await until_one_waits(database_url)
+            holder.execute(
+                "INSERT INTO log.stored_events (originator_id, originator_version, topic, state) "
+                "SELECT originator_id, 2, topic, state FROM log.stored_events WHERE originator_id = %s",
+                (LAMP,),
+            )
+        with pytest.raises(VersionConflict):
+            await waiting
+    finally:
+        store.close()
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute("ALTER ROLE CURRENT_USER RESET default_transaction_isolation")
+
+
+async def test_every_connection_is_made_as_the_address_says(database_url: str) -> None:
+    # Given a server without TLS, and an address that asks for it
+    store = PostgresEventStore(psycopg.conninfo.make_conninfo(database_url, sslmode="require"))
+    try:
+        for call in (store.ping(), store.check({LAMP: 0}), store.history(LAMP), store.append(lamps(), {})):
+            with pytest.raises(StoreUnavailable):
+                await call
+    finally:
+        store.close()
+
+
 async def test_a_server_that_was_never_there(store: PostgresEventStore, proxy: FlakyProxy) -> None:
     await proxy.go_away()
     with pytest.raises(StoreUnavailable):
         await store.last_position()
+
+
+def chairs(*quantities: int) -> list[AnyEvent]:
+    item = StockItem.open("chair", "north", cause())
+    for quantity in quantities:
+        item.receive(quantity, cause())
+    return item.collect_events()
+
+
+async def until_one_waits(database_url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+
+        async def waiting() -> object:
+            query = (
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            return await (await connection.execute(query)).fetchone()
+
+        await eventually(waiting, lambda count: count == (1,))
 
 
 def end_all_connections(database_url: str) -> None:
