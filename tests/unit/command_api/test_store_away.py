@@ -16,8 +16,6 @@ UNKNOWN = "Whether this was done is not known"
 async def test_a_503_says_whether_it_may_have_been_done(
     shop: CommandShop, monkeypatch: pytest.MonkeyPatch, error: type[StoreUnavailable], is_unknown: bool
 ) -> None:
-    await shop.given_product("LAMP")
-
     async def silent(*_: Any) -> None:
         raise error("nobody is there")
 
