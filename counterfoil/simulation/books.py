@@ -25,7 +25,8 @@ from counterfoil.simulation.world import World
 from domain.values import Money
 
 WEBHOOK_DELAY_SECONDS: Final = 0.5
-# Declined or not, how long it takes, and whether a webhook tells of it. `tok_slow_N` takes N milliseconds.
+# `tok_slow_N` takes N milliseconds, as with the built-in provider; `tok_late_N` N seconds: longer than a reservation.
+_SLOW: Final = (("tok_slow_", 0.001, 60_000), ("tok_late_", 1.0, 86_400))
 DECLINES: Final = {
     "tok_declined": "card_declined",
     "tok_insufficient_funds": "insufficient_funds",
@@ -108,6 +109,8 @@ class Books:
             if payment.refunds[refund_key] != amount:
                 raise PaymentKeyReused
             return Refunded(reference)
+        if amount.currency != payment.amount.currency:
+            return RefundRefused("currency_mismatch")
         if payment.amount < Money.total(payment.refunds.values(), amount.currency) + amount:
             return RefundRefused("exceeds_charge")
         payment.refunds[refund_key] = amount
@@ -160,15 +163,22 @@ class Books:
 
 
 def taken_seconds(token: str) -> float:
+    """How long it takes until there is an outcome; that of a webhook is not waited for by who asked."""
     if token.startswith("tok_webhook"):
         return WEBHOOK_DELAY_SECONDS
-    milliseconds = token.removeprefix("tok_slow_")
-    if milliseconds != token and milliseconds.isdecimal():
-        return int(milliseconds) / 1_000
+    return processed_seconds(token)
+
+
+def processed_seconds(token: str) -> float:
+    """How long who asked waits for the answer, if he does."""
+    for prefix, unit_seconds, limit in _SLOW:
+        number = token.removeprefix(prefix)
+        if number != token and number.isdecimal() and int(number) <= limit:
+            return int(number) * unit_seconds
     return 0.0
 
 
 def _final(token: str, reference: str) -> Charged | Declined:
-    if token in CHARGES or token.startswith("tok_slow_"):
+    if token in CHARGES or processed_seconds(token) > 0:
         return Charged(reference)
     return Declined(DECLINES.get(token, "unknown_token"))

@@ -15,7 +15,7 @@ from commandside.payments.port import (
     ProviderUnreachable,
     RefundOutcome,
 )
-from counterfoil.simulation.books import Books, taken_seconds
+from counterfoil.simulation.books import Books, processed_seconds
 from counterfoil.simulation.world import World
 from domain.values import Money
 
@@ -27,31 +27,39 @@ LONGEST_WAY_SECONDS: Final = 0.06
 class ProviderConnection:
     """PaymentProvider, as one command process reaches it."""
 
-    def __init__(self, world: World, books: Books, process: int, crash: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        world: World,
+        books: Books,
+        process: int,
+        crash: Callable[[], None],
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
         self._world = world
         self._books = books
         self._process = process
         self._crash = crash
+        self._timeout_seconds = timeout_seconds
         self.is_away = False
 
     async def charge(self, key: str, amount: Money, token: str, order_id: str) -> PaymentOutcome:
-        answered_after_seconds = taken_seconds(token) if token.startswith("tok_slow_") else 0.0
-        if token == "tok_timeout" and self._books.find(key) is None:
-            answered_after_seconds = TIMEOUT_SECONDS
+        is_first = self._books.find(key) is None
+        waits_seconds = processed_seconds(token)
         outcome = await self._call(partial(self._books.charge, key, amount, token, order_id))
-        if answered_after_seconds == 0 or (token != "tok_timeout" and not isinstance(outcome, Processing)):
+        if is_first and token == "tok_timeout":
+            waits_seconds = self._timeout_seconds
+        elif not is_first or not isinstance(outcome, Processing):
             return outcome
-        if answered_after_seconds >= TIMEOUT_SECONDS:
-            self._books.expect_no_answer(key)
-            await asyncio.sleep(TIMEOUT_SECONDS)
-            raise ProviderTimeout("no answer")
         try:
-            await asyncio.sleep(answered_after_seconds)
-        except asyncio.CancelledError:  # who asked has gone
-            self._books.expect_no_answer(key)
+            await asyncio.sleep(min(waits_seconds, self._timeout_seconds))
+            if waits_seconds >= self._timeout_seconds:
+                raise ProviderTimeout("no answer")
+        except (asyncio.CancelledError, ProviderTimeout):
+            self._books.expect_no_answer(key)  # who asked has gone
             raise
         found = self._books.find(key)
-        assert found is not None, "what was charged is in the books"
+        assert found is not None, "what was asked for is in the books"
         return found
 
     async def find(self, key: str) -> PaymentOutcome | None:

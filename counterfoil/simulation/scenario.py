@@ -26,7 +26,7 @@ _TOKENS: Final = (
     ("tok_slow_300", 5),
     ("tok_slow_4000", 6),
     ("tok_slow_20000", 3),
-    ("tok_slow_700000", 4),
+    ("tok_late_700", 4),
     ("tok_error_then_ok", 6),
     ("tok_webhook", 11),
     ("tok_webhook_declined", 4),
@@ -112,7 +112,7 @@ class _Mix:
         self.faults = _Weighted(dice, _FAULTS, (0.1, 1, 1, 1, 4))
 
 
-def draw(seed: int, *, days: int = 1, shoppers_count: int = 60, faults_count: int = 24) -> Scenario:
+def draw(seed: int, *, days: int = 1, shoppers_count: int = 55, faults_count: int = 24) -> Scenario:
     """The scenario of a seed; shoppers and faults are so many a day."""
     dice = dice_of(seed, Part.SCENARIO)
     mix = _Mix(dice)

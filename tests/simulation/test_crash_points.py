@@ -51,12 +51,10 @@ PATHS: Final = {
     "error_then_ok": Path("tok_error_then_ok", ("placed",)),
     "webhook": Path("tok_webhook", ("placed",)),
     "webhook declined": Path("tok_webhook_declined", ("payment_failed",), books=()),
-    "expired": Path("tok_slow_800000", ("payment_failed",), books=()),
-    "expired unknown": Path("tok_slow_3000000", ("payment_failed",), faults=(DARK,), books=()),
-    "late success": Path("tok_slow_700000", ("payment_failed",), faults=(DARK,), books=("charged", "refunded")),
-    "withdrawn": Path(
-        "tok_slow_300000", ("cancelled", "payment_failed"), afterwards=(Action("cancel", 5.0),), books=()
-    ),
+    "expired": Path("tok_late_800", ("payment_failed",), books=()),
+    "expired unknown": Path("tok_late_3000", ("payment_failed",), faults=(DARK,), books=()),
+    "late success": Path("tok_late_700", ("payment_failed",), faults=(DARK,), books=("charged", "refunded")),
+    "withdrawn": Path("tok_late_300", ("cancelled", "payment_failed"), afterwards=(Action("cancel", 5.0),), books=()),
     "cancelled": Path(
         "tok_ok", ("cancelled", "placed"), afterwards=(Action("cancel", 5.0),), books=("charged", "refunded")
     ),

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from commandside.payments.http_provider import HttpPaymentProvider
 from commandside.payments.port import PaymentProvider
+from counterfoil.simulation.books import Books
+from counterfoil.simulation.dice import Part, dice_of
+from counterfoil.simulation.faults import Adversity
+from counterfoil.simulation.log import SimulatedLog
+from counterfoil.simulation.loop import VirtualLoop
+from counterfoil.simulation.provider import ProviderConnection
+from counterfoil.simulation.world import OPENED_AT, World
 from tests.contract.payments.provider_process import ProviderProcess
 from tests.contract.payments.webhook_receiver import WebhookReceiver
 from tests.fakes.payments import FakePaymentProvider
@@ -35,11 +44,21 @@ def receiver() -> Iterator[WebhookReceiver]:
         yield receiver
 
 
-@pytest.fixture(params=["memory", "process"])
+@pytest.fixture(params=["memory", "simulated", "process"])
 async def provider(request: pytest.FixtureRequest) -> AsyncIterator[PaymentProvider]:
     if request.param == "memory":
         yield FakePaymentProvider(timeout_seconds=TIMEOUT_SECONDS)
+    elif request.param == "simulated":
+        yield simulated_provider()
     else:
         process: ProviderProcess = request.getfixturevalue("shared_process")
         async with HttpPaymentProvider(process.url, timeout_seconds=TIMEOUT_SECONDS) as over_http:
             yield over_http
+
+
+def simulated_provider() -> ProviderConnection:
+    """That of the simulation, with nothing going wrong, in the time of the clock on the wall."""
+    loop = cast(VirtualLoop, asyncio.get_running_loop())
+    world = World(loop, SimulatedLog(), Adversity(()), dice_of(1, Part.WAYS))
+    books = Books(world, tell=lambda event: None, now=lambda: OPENED_AT)
+    return ProviderConnection(world, books, 0, crash=lambda: None, timeout_seconds=TIMEOUT_SECONDS)
