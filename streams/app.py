@@ -68,8 +68,17 @@ class ViewApp(faust.App):
         return {tp: _lowest(offsets) for tp, offsets in needed.items()}
 
     def highwater(self, tp: TP) -> int | None:
-        """The offset behind the last message of a partition; None while that is not known."""
-        return self.consumer.highwater(tp)
+        """The offset behind the last message; None while that is not known, and of a partition that others have now.
+
+        Partitions are dealt out in the consumer's own thread, at any moment: only asking tells whose one is.
+        """
+        try:
+            return self.consumer.highwater(tp)
+        except (
+            AssertionError,
+            AttributeError,
+        ):  # aiokafka's way to say so, before and after it has dealt them out anew
+            return None
 
     async def send_raw(self, topic: str, key: bytes | None, value: bytes, headers: Mapping[str, bytes]) -> None:
         """Returns when Kafka has it. Raises StoreUnavailable."""
