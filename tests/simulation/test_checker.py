@@ -1,0 +1,132 @@
+"""The checker alone: a history that is right, and the same one with a single thing wrong in it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import pytest
+
+from counterfoil.simulation.checker import violations
+from counterfoil.simulation.desk import Reply
+from counterfoil.simulation.history import Asked, History
+from counterfoil.simulation.run import run
+from counterfoil.simulation.scenario import draw
+
+
+@lru_cache(maxsize=1)
+def right() -> History:
+    return run(draw(9, shoppers_count=30, faults_count=10))
+
+
+@pytest.fixture
+def history() -> History:
+    """One of its own for each test."""
+    known = right()
+    asked = [copy.copy(one) for one in known.asked]
+    views = {name: dict(held) for name, held in known.views.items()}
+    books = [dict(entry) for entry in known.books]
+    return replace(known, asked=asked, rows=list(known.rows), books=books, views=views, faults_of_ours=[])
+
+
+def test_a_history_that_is_right(history: History) -> None:
+    assert violations(history) == []
+    kinds = {row[3] for row in history.rows}
+    assert {"order.placed.v1", "order.payment_failed.v1", "cart.merged.v1", "order.refunded.v1"} <= kinds
+
+
+def test_an_event_that_is_missing(history: History) -> None:
+    del history.rows[_place(history, "order.placed.v1")]
+    assert _says(history, "its checkout is completed")
+
+
+def test_an_event_that_is_there_twice(history: History) -> None:
+    place = _place(history, "stock.committed.v1")
+    history.rows.insert(place, history.rows[place])
+    assert _says(history, "of what is not held") and _says(history, "after")
+
+
+def test_more_sold_than_came_in(history: History) -> None:
+    _change(history, "stock.received.v1", quantity=0)
+    assert _says(history, "oversold")
+
+
+def test_another_price(history: History) -> None:
+    for place, row in enumerate(history.rows):
+        if row[3] == "product.added.v1":
+            state = msgspec.json.decode(row[4])
+            state["price"]["amount"] += 1
+            history.rows[place] = (*row[:4], msgspec.json.encode(state))
+    assert _says(history, "by the catalogue")
+
+
+def test_a_second_charge(history: History) -> None:
+    history.books.append(history.books[0])
+    assert _says(history, "charged 2 times")
+
+
+def test_a_charge_without_an_order(history: History) -> None:
+    history.books.append({**history.books[0], "order_id": "nobody's"})
+    assert _says(history, "charged without an order")
+
+
+def test_a_refund_that_was_not_made(history: History) -> None:
+    history.books[:] = [entry for entry in history.books if entry["kind"] != "refunded"]
+    assert _says(history, "was kept, and 0 is due")
+
+
+def test_an_answer_before_its_commit(history: History) -> None:
+    _answer(history, lambda one: one.request.kind == "check_out", 201).log_length_rows = 1
+    assert _says(history, "told at 1, and placed at")
+
+
+def test_an_answer_with_another_total(history: History) -> None:
+    asked = _answer(history, lambda one: one.request.kind == "check_out", 201)
+    assert asked.reply is not None
+    asked.reply = replace(asked.reply, body={**asked.reply.body, "total": {"amount": 1, "currency": "GBP"}})
+    assert _says(history, "told {'amount': 1") and _says(history, "was told 201")
+
+
+def test_a_refusal_of_what_was_done(history: History) -> None:
+    _answer(history, lambda one: one.request.kind == "add", 200).reply = Reply(409, {"type": "/problems/rule-broken"})
+    assert _says(history, "refused with 409, and in the log at")
+
+
+def test_an_acceptance_of_what_was_not_done(history: History) -> None:
+    asked = _answer(history, lambda one: one.request.kind == "add", 409)
+    asked.reply = Reply(200, {"cart_id": None}, 1, 1)
+    assert _says(history, "accepted, and in the log []")
+
+
+def test_a_view_that_is_behind(history: History) -> None:
+    stream, view = next(iter(history.views["stock"].items()))
+    history.views["stock"][stream] = view.replace(b'"on_hand":', b'"on_hand":1')
+    assert _says(history, "shows") and _says(history, "by the log it is")
+
+
+def test_a_fault_that_the_product_noticed_itself(history: History) -> None:
+    history.faults_of_ours.append("batch failed")
+    assert _says(history, "batch failed")
+
+
+def _says(history: History, words: str) -> bool:
+    return any(words in line for line in violations(history))
+
+
+def _place(history: History, topic: str) -> int:
+    return next(place for place, row in enumerate(history.rows) if row[3] == topic)
+
+
+def _change(history: History, topic: str, **figures: Any) -> None:
+    for place, row in enumerate(history.rows):
+        if row[3] == topic:
+            state = msgspec.json.encode({**msgspec.json.decode(row[4]), **figures})
+            history.rows[place] = (*row[:4], state)
+
+
+def _answer(history: History, wanted: Callable[[Asked], bool], status: int) -> Asked:
+    return next(one for one in history.asked if one.reply is not None and one.reply.status == status and wanted(one))
