@@ -16,6 +16,15 @@ from streams.topics import TOPICS
 ANSWER_TIMEOUT_SECONDS = 10.0
 # An event is at most as large as the largest request that may cause it (body_limit_bytes), and some more.
 MESSAGE_LIMIT_BYTES = 20 * 1024 * 1024
+# By time alone: what a busy day brings must not push out what a worker that was away over the weekend still needs. What
+# is older a worker reads from the log (streams/forgotten.py).
+RETENTION_MILLISECONDS = 7 * 24 * 60 * 60 * 1000
+_CONFIG = {
+    "max.message.bytes": str(MESSAGE_LIMIT_BYTES),
+    "cleanup.policy": "delete",
+    "retention.ms": str(RETENTION_MILLISECONDS),
+    "retention.bytes": "-1",
+}
 
 
 async def ensure_topics(kafka_url: str, partitions_count: int, topics: Collection[str] = TOPICS) -> None:
@@ -29,10 +38,7 @@ def _ensure_topics(kafka_url: str, partitions_count: int, topics: Collection[str
     missing = [topic for topic in topics if topic not in there]
     if missing:
         made = admin.create_topics(
-            [
-                NewTopic(topic, partitions_count, config={"max.message.bytes": str(MESSAGE_LIMIT_BYTES)})
-                for topic in missing
-            ],
+            [NewTopic(topic, partitions_count, config=_CONFIG) for topic in missing],
             request_timeout=ANSWER_TIMEOUT_SECONDS,
         )
         for creation in made.values():

@@ -17,7 +17,7 @@ from commandside.event_store.postgres import PostgresEventStore
 from domain.events import EVENT_TYPES
 from ops.server import Server
 from streams.feeder import CannotGoOn
-from streams.relay.kafka_topics import ensure_topics
+from streams.relay.kafka_topics import RETENTION_MILLISECONDS, ensure_topics
 from streams.topics import TOPICS, kafka_topic
 from tests.history.write_golden import sample
 from tests.integration.relay.kafka_contents import (
@@ -143,6 +143,21 @@ async def test_topics_are_made_and_another_shape_is_refused(kafka: Server) -> No
 
     with pytest.raises(CannotGoOn, match=r"COUNTERFOIL_KAFKA_PARTITIONS=3: {'catalog-events': 8"):
         await ensure_topics(kafka.address, 3)
+
+
+async def test_how_long_a_topic_remembers_is_said_when_it_is_made(kafka: Server) -> None:
+    await ensure_topics(kafka.address, PARTITIONS_COUNT)
+    topic = ConfigResource(ConfigResource.Type.TOPIC, "order-events")
+    admin = AdminClient({"bootstrap.servers": kafka.address})
+    (answer,) = admin.describe_configs([topic]).values()
+    entries = await asyncio.to_thread(answer.result, ADMIN_TIMEOUT_SECONDS)
+    said = {name: entries[name] for name in ("cleanup.policy", "retention.ms", "retention.bytes")}
+    assert {name: entry.value for name, entry in said.items()} == {
+        "cleanup.policy": "delete",
+        "retention.ms": str(RETENTION_MILLISECONDS),
+        "retention.bytes": "-1",
+    }
+    assert {name for name, entry in said.items() if entry.is_default} == set(), "and not what a broker happens to have"
 
 
 async def test_a_topic_that_is_too_small_for_a_message_is_reported_and_nothing_is_skipped(
