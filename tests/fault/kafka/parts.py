@@ -78,6 +78,10 @@ class Part:
         counts = f"{self.name}: killed {self.kills_count} times, ended by itself {self.ends_count} times"
         return "\n".join([counts, *(f"  {line[:500]}" for line in lines)])
 
+    def log(self) -> str:
+        """All that it said in all its lives."""
+        return self._log.read_text(errors="replace")
+
     async def _ask(self, path: str) -> str:
         """The answer; empty while there is none."""
         return await asyncio.to_thread(self._answer, path)
