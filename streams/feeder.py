@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 from uuid import UUID
@@ -53,6 +54,8 @@ class Feeder:
     Its view stays as it was, for what comes later in the stream builds on that event. The other streams go on. The
     streams set aside are tried again by `open`, at the next start of a maybe repaired program, and when somebody asks
     for it (`look_for_retries`). `is_mine` says which streams' events come here, where it is not all.
+    `letters_timeout_seconds`: how long it may take to ask about letters, where the client's own limit is too long. To
+    write one may take longer: nothing goes on without it.
     Every method raises the store's errors (patience.TRANSIENT), after which it can be called again.
     """
 
@@ -65,6 +68,7 @@ class Feeder:
         name: str,
         set_aside_limit_streams: int = 100,
         is_mine: Callable[[UUID], bool] = _every_stream,
+        letters_timeout_seconds: float | None = None,
     ) -> None:
         self.name = name
         self.projection = projection
@@ -72,6 +76,7 @@ class Feeder:
         self._metrics = metrics
         self._set_aside_limit_streams = set_aside_limit_streams
         self._is_mine = is_mine
+        self._letters_timeout_seconds = letters_timeout_seconds
         self._set_aside: set[UUID] = set()
 
     @property
@@ -85,12 +90,15 @@ class Feeder:
             await self._try_to_repair(stream_id)
 
     async def learn_set_aside(self) -> None:
-        kept = await self._dead_letters.streams_set_aside(self.projection.name)
+        async with asyncio.timeout(self._letters_timeout_seconds):
+            kept = await self._dead_letters.streams_set_aside(self.projection.name)
         self._set_aside = {stream_id for stream_id in kept if self._is_mine(stream_id)}
 
     async def look_for_retries(self) -> None:
         """Tries the streams again that somebody wants tried."""
-        for stream_id in await self._dead_letters.retries_wanted(self.projection.name):
+        async with asyncio.timeout(self._letters_timeout_seconds):
+            wanted = await self._dead_letters.retries_wanted(self.projection.name)
+        for stream_id in wanted:
             if self._is_mine(stream_id):
                 if stream_id in self._set_aside:
                     await self._try_to_repair(stream_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Final
 
 import structlog
 
@@ -12,10 +13,14 @@ from projections.writes import CheckpointLost
 from streams.dead_letters import DeadLetters
 from streams.feeder import CannotGoOn, Feeder, Projection
 from streams.metrics import ProjectorMetrics
-from streams.patience import Patience
+from streams.patience import TRANSIENT, Patience
 from streams.tail import Page, Tail
 
 _log = structlog.get_logger(__name__)
+
+# Of a store that only the letters are in: the events that come meanwhile wait for no longer than this.
+LETTERS_TIMEOUT_SECONDS: Final = 0.5
+LETTERS_LONGEST_PAUSE_SECONDS: Final = 30.0
 
 
 class Follower:
@@ -25,6 +30,11 @@ class Follower:
     its stream is set aside: its view stays as it was, for what comes later in the stream builds on that event. The
     other streams go on. At the next start, maybe of a repaired program, the streams set aside are tried again.
     `name` is what metrics and messages call it, the projection's where none is given.
+
+    `letters_apart`: the letters are in another store than what the projection writes. While that one is away all goes
+    on but what needs it: which streams are set aside and which are to be tried again is looked at later, and an event
+    that cannot be applied waits to be written down. A stream that is not known to be set aside meanwhile fails again,
+    or is whole: a projection for which this is set reads a stream again where it misses an event.
     """
 
     def __init__(
@@ -38,6 +48,7 @@ class Follower:
         set_aside_limit_streams: int = 100,
         store_check_seconds: float = 2.0,
         name: str | None = None,
+        letters_apart: bool = False,
     ) -> None:
         self.name = name or projection.name
         self.position = 0
@@ -45,13 +56,22 @@ class Follower:
         self._projection = projection
         self._tail = tail
         self._feeder = Feeder(
-            projection, dead_letters, metrics, name=self.name, set_aside_limit_streams=set_aside_limit_streams
+            projection,
+            dead_letters,
+            metrics,
+            name=self.name,
+            set_aside_limit_streams=set_aside_limit_streams,
+            letters_timeout_seconds=LETTERS_TIMEOUT_SECONDS if letters_apart else None,
         )
         self._metrics = metrics
         self._patience = Patience(
             self.name, lambda: metrics.retries.labels(self.name).inc(), outage_limit_seconds=outage_limit_seconds
         )
         self._store_check_seconds = store_check_seconds
+        self._letters_apart = letters_apart
+        self._letters_known = False
+        self._letters_pause_seconds = 0.0
+        self._letters_due_at = time.monotonic()
         self._waiting = False
         self._caught_up_at = time.monotonic()
         self._store_checked_at = time.monotonic()
@@ -81,7 +101,7 @@ class Follower:
                 f"The views of {self.name!r} stand at position {self.position}, the log ends at {last_position}: "
                 "they are of another log. Empty the Redis database (or the search tables), or point to the right one."
             )
-        await self._feeder.open()
+        await self._see_to_letters()
         self._tell()
 
     async def _step(self) -> None:
@@ -107,7 +127,32 @@ class Follower:
         self._store_checked_at = time.monotonic()
         if held < self.position:
             await self._go_back(held)
-        await self._feeder.look_for_retries()
+        await self._see_to_letters()
+        self._tell()
+
+    async def _see_to_letters(self) -> None:
+        if not self._letters_apart:
+            await self._look_at_letters()
+        elif time.monotonic() >= self._letters_due_at:
+            await self._try_to_look_at_letters()
+
+    async def _try_to_look_at_letters(self) -> None:
+        """At growing intervals while their store is away: nothing waits for it."""
+        try:
+            await self._look_at_letters()
+            self._letters_pause_seconds = 0.0
+        except TRANSIENT as error:
+            longer_seconds = max(self._store_check_seconds, 2 * self._letters_pause_seconds)
+            self._letters_pause_seconds = min(longer_seconds, LETTERS_LONGEST_PAUSE_SECONDS)
+            _log.warning("dead_letters_not_looked_at", projection=self.name, error=repr(error))
+        self._letters_due_at = time.monotonic() + self._letters_pause_seconds
+
+    async def _look_at_letters(self) -> None:
+        if self._letters_known:
+            await self._feeder.look_for_retries()
+        else:
+            await self._feeder.open()
+            self._letters_known = True
 
     async def _feed(self, events: Sequence[Recorded]) -> None:
         up_to = events[-1].position
@@ -124,7 +169,10 @@ class Follower:
         _log.error("store_lost_its_data", projection=self.name, position=self.position, going_back_to=held_position)
         self._metrics.losses.labels(self.name).inc()
         self.position = await self._projection.checkpoint()
-        await self._feeder.learn_set_aside()
+        if self._letters_apart:
+            self._letters_known, self._letters_due_at = False, time.monotonic()
+        else:
+            await self._feeder.learn_set_aside()
         self._tell()
 
     def _tell(self) -> None:

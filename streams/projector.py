@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from commandside.event_store.log import EventLog
@@ -23,7 +23,8 @@ class Projector:
     """Each projection goes at its own pace from its own checkpoint: one whose store is away holds up no other.
 
     A new event is taken up when the log announces it, and `poll_seconds` later if the announcement was lost. Which
-    generations of which views are wanted, `views` is asked every `watch_seconds`.
+    generations of which views are wanted, `views` is asked every `watch_seconds`. `letters_apart`: the names of those
+    of `projections` that are kept in another store than the dead letters, and do without that one (Follower).
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Projector:
         metrics: ProjectorMetrics,
         *,
         views: ViewFeeds | None = None,
+        letters_apart: Collection[str] = (),
         batch_size_events: int = 1_000,
         poll_seconds: float = 0.5,
         watch_seconds: float = 0.5,
@@ -55,7 +57,10 @@ class Projector:
             set_aside_limit_streams=set_aside_limit_streams,
             store_check_seconds=store_check_seconds,
         )
-        self._fixed = [self._follower(projection, dead_letters=dead_letters) for projection in projections]
+        self._fixed = [
+            self._follower(projection, dead_letters=dead_letters, letters_apart=projection.name in letters_apart)
+            for projection in projections
+        ]
         self._fed: dict[Fed, tuple[Follower, asyncio.Task[None]]] = {}
         self._looked = views is None
         for follower in self._fixed:

@@ -74,7 +74,10 @@ async def open_projector(
         streams = PostgresStreams(pool, mapper)
         views = ViewFeeds(client, streams) if with_views else None
         beside = [feed.make(WHOLE_LOG) for feed in feeds_of_orders(client, streams, pool, mail)] if with_views else []
-        yield Projector(log, [search, *beside], RedisDeadLetters(client), metrics, views=views, **bounds)
+        letters = RedisDeadLetters(client)
+        # Search is in Postgres, and the way out while Valkey is away: it goes on without that.
+        apart = [search.name]
+        yield Projector(log, [search, *beside], letters, metrics, views=views, letters_apart=apart, **bounds)
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,48 @@ import pytest
 from commandside.event_store.postgres import PostgresEventStore
 from projections.search import open_search_projection
 from tests.fakes.streams import MemoryStreams
-from tests.fixtures.valkey import free_port
-from tests.integration.readside.shop import MemoryShop, product, stock
+from tests.fixtures.valkey import free_port, valkey_on
+from tests.integration.readside.shop import MemoryShop, collected, product, stock
 from tests.integration.readside.test_processes import process
 from tests.waiting import eventually
+
+
+@pytest.mark.parametrize("follows", ["all", "search"])
+async def test_search_goes_on_without_valkey_and_starts_without_it(
+    database_url: str, event_store: PostgresEventStore, tmp_path: Path, follows: str
+) -> None:
+    port = free_port()
+    environment = {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": f"redis://127.0.0.1:{port}/0",
+        "COUNTERFOIL_PROJECTOR_FOLLOWS": follows,
+        "COUNTERFOIL_VAR": str(tmp_path / "var"),
+    }
+    part = ("projector", "COUNTERFOIL_PROJECTOR_PORT")
+    async with httpx.AsyncClient(timeout=30) as client:
+
+        async def searchable(url: str, sku: str) -> Any:
+            position = max(await event_store.append(collected(product(sku), stock(sku)), {}))
+            _, told = await eventually(
+                lambda: readiness(client, url), lambda told: told[1].get("positions", {}).get("search") == position
+            )
+            return told
+
+        with valkey_on(port), process(*part, tmp_path / "1", **environment) as (url, _):
+            await searchable(url, "lamp")
+        with process(*part, tmp_path / "2", **environment) as (url, started):
+            with valkey_on(port):
+                await eventually(lambda: readiness(client, url), lambda told: told[0] == 200)
+            for number in range(4):  # more than two seconds: it looks for retries in vain
+                assert "search" not in (await searchable(url, f"vase-{number}"))["missing"]
+                await asyncio.sleep(0.7)
+            assert started.poll() is None
+        with process(*part, tmp_path / "3", **environment) as (url, _):
+            told = await searchable(url, "bowl")
+            assert "search" not in told["missing"]
+            assert (follows == "search") == (told["missing"] == []), "the views cannot be kept"
+            with valkey_on(port):
+                await eventually(lambda: readiness(client, url), lambda told: told[0] == 200)
 
 
 async def readiness(client: httpx.AsyncClient, url: str) -> tuple[int, Any]:
