@@ -204,11 +204,12 @@ def simulate(
 @letters.command("list")
 def list_letters(
     projection: Annotated[str | None, typer.Option("--projection", help="Only those of this one.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Show them, newest first: which event, why, and whether its stream is still set aside."""
     from counterfoil.processes.dead_letters import show
 
-    _run_tool("dead-letters", lambda settings: show(settings, projection) and 0)
+    _run_tool("dead-letters", lambda settings: show(settings, projection, as_json=json) and 0)
 
 
 @letters.command("retry")

@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from counterfoil.embedded.errors import CannotStartError
 from projections.generations import VIEW_NAMES, Generations
@@ -16,6 +16,7 @@ from projections.valkey import open_redis
 from streams.dead_letters import DeadLetter, DeadLetters, RedisDeadLetters
 from streams.notifications import postman
 from streams.notifications import projection as notifications
+from streams.signals import page_view_buckets as page_views
 from streams.signals import sales_projection as sales
 
 if TYPE_CHECKING:
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 RETRY_TIMEOUT_SECONDS = 30.0
 POLL_SECONDS = 0.2
 REDIS_TIMEOUT_SECONDS = 5.0
-PROJECTIONS = (*VIEW_NAMES, "search", sales.NAME, notifications.NAME, postman.NAME)
+PROJECTIONS = (*VIEW_NAMES, "search", sales.NAME, notifications.NAME, postman.NAME, page_views.NAME)
 
 
-def show(settings: Settings, projection: str | None) -> int:
-    """Prints the letters, newest first, of one projection or of all. Returns how many there are."""
-    return asyncio.run(_show(_redis_url(settings), projection))
+def show(settings: Settings, projection: str | None, *, as_json: bool = False) -> int:
+    """Prints the letters, newest first, of one projection or of all, each on a line. Returns how many there are."""
+    return asyncio.run(_show(_redis_url(settings), projection, as_json))
 
 
 def try_again(settings: Settings, projection: str, stream_id: UUID) -> bool:
@@ -43,17 +44,20 @@ def drop(settings: Settings, projection: str, stream_id: UUID) -> int:
     return asyncio.run(_drop(_redis_url(settings), projection, stream_id))
 
 
-async def _show(redis_url: str, projection: str | None) -> int:
-    table = Table("projection", "position", "stream", "version", "event", "reason", "set aside", title="Dead letters")
+async def _show(redis_url: str, projection: str | None, as_json: bool) -> int:
+    count = 0
     async with open_redis(redis_url, timeout_seconds=REDIS_TIMEOUT_SECONDS) as client:
         generations = Generations(client)
         for name in PROJECTIONS if projection is None else (projection,):
             letters = RedisDeadLetters(client, await _keys(generations, name))
             set_aside = await letters.streams_set_aside(name)
             for letter in await letters.letters(name):
-                table.add_row(*_row(name, letter), "yes" if letter.stream_id in set_aside else "no longer")
-    Console().print(table if table.row_count else "There are no dead letters.")
-    return table.row_count
+                is_set_aside = letter.stream_id in set_aside
+                print(_json(name, letter, is_set_aside) if as_json else _line(name, letter, is_set_aside))
+                count += 1
+    if not count and not as_json:
+        print("There are no dead letters.")
+    return count
 
 
 async def _try_again(redis_url: str, projection: str, stream_id: UUID) -> bool:
@@ -106,8 +110,16 @@ async def _keys(generations: Generations, projection: str) -> Keys:
     return Keys()
 
 
-def _row(projection: str, letter: DeadLetter) -> tuple[str, ...]:
-    return projection, str(letter.position), str(letter.stream_id), str(letter.version), letter.topic, letter.reason
+def _line(projection: str, letter: DeadLetter, is_set_aside: bool) -> str:
+    """However narrow the terminal: a table would cut the id. It begins with what `retry` and `drop` are to be given."""
+    state = "set aside" if is_set_aside else "no longer set aside"
+    what = f"position {letter.position}, version {letter.version}, {letter.topic}, {state}"
+    return f"{projection} {letter.stream_id} {what}: {' '.join(letter.reason.split())}"
+
+
+def _json(projection: str, letter: DeadLetter, is_set_aside: bool) -> str:
+    told = {"projection": projection, **msgspec.to_builtins(letter), "set_aside": is_set_aside}
+    return msgspec.json.encode(told).decode()
 
 
 def _redis_url(settings: Settings) -> str:
