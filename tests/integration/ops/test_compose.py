@@ -161,6 +161,54 @@ def test_nginx_passes_on_to_the_apis_and_answers_for_itself() -> None:
     assert "http://127.0.0.1:8080/healthz" in services()["nginx"]["healthcheck"]["test"]
 
 
+def test_nginx_sends_no_command_to_a_second_replica() -> None:
+    """Not even with a method that nginx calls idempotent, as PUT and DELETE: the first replica may have done it."""
+    text = (PROJECT / "ops/nginx/nginx.conf").read_text()
+    assert next_upstream(text) == {"command-api": {"off"}, "query-api": {"error timeout"}}
+    assert not re.search(r"(?m)^\s*upstream\b", text), "what is not passed on by a variable is not looked at here"
+
+
+@pytest.mark.parametrize(
+    ("anywhere", "in_server", "in_location", "found"),
+    [
+        ("", "", "", "error timeout"),  # nginx's own default
+        ("proxy_next_upstream off;", "", "", "off"),
+        ("proxy_next_upstream off;", "proxy_next_upstream error;", "", "error"),
+        ("", "proxy_next_upstream off;", "proxy_next_upstream error non_idempotent;", "error non_idempotent"),
+        ("# proxy_next_upstream off;", "", "", "error timeout"),
+    ],
+)
+def test_what_counts_is_the_innermost(anywhere: str, in_server: str, in_location: str, found: str) -> None:
+    server = f"{in_server}\nlocation / {{ set $it api; {in_location}\nproxy_pass http://$it:1; }}"
+    assert next_upstream(f"http {{\n{anywhere}\nserver {{\n{server}\n}}\n}}") == {"api": {found}}
+
+
+def next_upstream(text: str) -> dict[str, set[str]]:
+    """By service: what `proxy_next_upstream` is where a request is passed on to it."""
+    found: dict[str, set[str]] = {}
+    blocks: list[dict[str, str]] = [{"proxy_next_upstream": "error timeout"}]
+    passed_on: list[tuple[str, dict[str, str]]] = []
+    for token in re.findall(r"[^;{}]+[;{]|}", re.sub(r"#[^\n]*", "", text)):
+        if token == "}":
+            block = blocks.pop()
+            while passed_on and passed_on[-1][1] is block:
+                _, of_block = passed_on.pop()
+                effective = next(b for b in (of_block, *reversed(blocks)) if "proxy_next_upstream" in b)
+                found.setdefault(of_block["service"], set()).add(effective["proxy_next_upstream"])
+            continue
+        if token.endswith("{"):
+            blocks.append({})
+            continue
+        name, _, value = " ".join(token.rstrip(";").split()).partition(" ")
+        if name == "set":
+            blocks[-1]["service"] = value.split()[1]
+        elif name == "proxy_next_upstream":
+            blocks[-1][name] = value
+        elif name == "proxy_pass":
+            passed_on.append((value, blocks[-1]))
+    return found
+
+
 def test_the_provider_sends_its_events_to_the_command_api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, value in our_services()["provider"]["environment"].items():
         if ASKED.fullmatch(value):
