@@ -67,7 +67,7 @@ class CheckoutSaga:
         self._clock = clock
         self._answer_within_seconds = answer_within_seconds
         self._hurried = False
-        self._waiting: set[asyncio.Timeout] = set()
+        self._waiting: dict[asyncio.Timeout, None] = {}  # in the order in which they began
 
     async def check_out(self, command: CheckOut, context: Context) -> CheckoutAnswer:
         """Raises KeyReused, CheckoutInProgress, StaleVersion, UnknownShippingMethod, and what the writer raises."""
@@ -100,14 +100,14 @@ class CheckoutSaga:
 
     async def _pay_unless_hurried(self, order_id: UUID, amount: Money, token: str, deadline: float) -> Settled:
         waiting = asyncio.timeout(HURRIED_SECONDS if self._hurried else None)
-        self._waiting.add(waiting)
+        self._waiting[waiting] = None
         try:
             async with waiting:
                 return await self.pay(order_id, amount, token, deadline)
         except TimeoutError:
             return StillUnknown("the process is to end")
         finally:
-            self._waiting.discard(waiting)
+            del self._waiting[waiting]
 
     async def pay(
         self, order_id: UUID, amount: Money, token: str, deadline: float, *, asked_before: bool = False

@@ -20,6 +20,7 @@ from domain.pricing import ShippingMethod, Tariff
 
 TTL_SECONDS: Final = 600.0
 ANSWER_WITHIN_SECONDS: Final = 10.0
+STOPS_WITHIN_SECONDS: Final = 5.0
 CURRENCY: Final = "GBP"
 TARIFF: Final = Tariff(
     {"standard": ShippingMethod("standard", 499, 3), "express": ShippingMethod("express", 999, 1)}, "standard", 2_000
@@ -83,7 +84,8 @@ class CommandProcess:
         """As by SIGTERM: who is being served is served first, within a bound."""
         write_side, self._write_side = self._write_side, None
         if write_side is not None:
-            await asyncio.sleep(ANSWER_WITHIN_SECONDS)
+            write_side.saga.hurry()
+            await asyncio.sleep(STOPS_WITHIN_SECONDS)
             await self._inside(write_side.stop())
             self._end()
 
