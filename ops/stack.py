@@ -1,7 +1,7 @@
 """`python -m ops.stack [FOLDER]`: Postgres, Valkey, Kafka and OpenSearch in the foreground, on their own.
 
-Prints where each listens, as lines for a shell, and stops all of them on Ctrl-C or SIGTERM, or when one of the
-latter two ends. The data stays in the folder (`var/stack`).
+Prints where each listens, as lines for a shell, and stops all of them on Ctrl-C or SIGTERM, or when one of them ends.
+The data, the ports and the passwords stay in the folder (`var/stack`).
 """
 
 import signal
@@ -39,26 +39,27 @@ def main(folder: Path) -> int:
 
 def _run(folder: Path, servers: ExitStack) -> int:
     sys.stderr.write(f"Starting four servers on {folder} …\n")
-    database_url = servers.enter_context(standalone.postgres(private_folder(folder / "postgres")))
-    redis_url = servers.enter_context(standalone.valkey(private_folder(folder / "valkey"), _VALKEY_MAX_MEMORY_MB))
+    postgres = servers.enter_context(standalone.standing_postgres(private_folder(folder / "postgres")))
+    valkey = servers.enter_context(standalone.standing_valkey(private_folder(folder / "valkey"), _VALKEY_MAX_MEMORY_MB))
     kafka = servers.enter_context(kafka_server(folder / "kafka"))
     opensearch = servers.enter_context(opensearch_server(folder / "opensearch"))
     addresses = {
-        "DATABASE_URL": database_url,
-        "REDIS_URL": redis_url,
+        "DATABASE_URL": postgres.url,
+        "REDIS_URL": valkey.url,
         "KAFKA_URL": kafka.address,
         "OPENSEARCH_URL": f"http://{opensearch.address}",
     }
     print("".join(f"export {name}='{address}'\n" for name, address in addresses.items()), end="", flush=True)
     sys.stderr.write("They run until Ctrl-C.\n")
-    while not (ended := [server for server in (kafka, opensearch) if server.pid is None]):
+    watched: dict[str, standalone.Standing | Server] = {
+        **{server.name: server for server in (postgres, valkey)},
+        **{server.kind.name: server for server in (kafka, opensearch)},
+    }
+    while not (ended := [name for name, server in watched.items() if server.pid is None]):
         time.sleep(_WATCH_SECONDS)
-    sys.stderr.write("".join(f"{_last(server)}\n" for server in ended))
+    for name in ended:
+        sys.stderr.write(f"{name} has ended, and with it the others are stopped:\n{watched[name].last_words()}\n")
     return 1
-
-
-def _last(server: Server) -> str:
-    return f"{server.kind.name} has ended:\n{server.last_words()}"
 
 
 if __name__ == "__main__":

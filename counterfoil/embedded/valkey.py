@@ -1,5 +1,6 @@
 """The embedded Valkey: the views, as the bytes that HTTP sends, and how far each projection has come."""
 
+import re
 import secrets
 import signal
 import socket
@@ -14,6 +15,7 @@ from counterfoil.embedded.ports import remembered_port
 
 _HOST: Final = "127.0.0.1"
 _PASSWORD_BYTES: Final = 24
+_PASSWORD: Final = re.compile(r"[\w-]{32}", re.ASCII)
 _PING_TIMEOUT_SECONDS: Final = 1.0
 
 # Views can be built again from the log, so a second of them may be lost: the file is synced every second. What may not
@@ -56,7 +58,7 @@ class ValkeyServer:
     def prepare(self) -> None:
         """Write its configuration (0600, for the password is in it). Raises CannotStartError."""
         private_folder(self._folder)
-        self._password = secrets.token_urlsafe(_PASSWORD_BYTES)
+        self._password = self._kept_password()
         self._port = remembered_port(self._folder, _HOST)
         write_private(
             self._folder / "valkey.conf",
@@ -64,6 +66,16 @@ class ValkeyServer:
                 host=_HOST, port=self._port, password=self._password, max_memory_mb=self._max_memory_mb
             ),
         )
+
+    def _kept_password(self) -> str:
+        """That of the first time: who was given the URL can use it after another start, too."""
+        path = self._folder / "password"
+        if path.exists() and _PASSWORD.fullmatch(kept := path.read_text(encoding="utf-8", errors="replace").strip()):
+            path.chmod(0o600)
+            return kept
+        password = secrets.token_urlsafe(_PASSWORD_BYTES)
+        write_private(path, password + "\n")
+        return password
 
     def launch(self) -> Launch:
         """How to start it."""

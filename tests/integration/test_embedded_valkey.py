@@ -32,6 +32,19 @@ def test_it_takes_nobody_without_the_password_and_listens_on_this_machine_only(t
     assert (tmp_path / "valkey.conf").stat().st_mode & 0o077 == 0
 
 
+def test_the_password_stays_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    with standalone.valkey(tmp_path) as first:
+        pass
+    with standalone.valkey(tmp_path) as again, client(first) as valkey:
+        assert again == first
+        assert valkey.ping()
+    assert (tmp_path / "password").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "password").write_text("requirepass\n")  # damaged
+    with standalone.valkey(tmp_path) as another, client(another) as valkey:
+        assert another != first
+        assert valkey.ping()
+
+
 def test_what_was_written_survives_a_stop_and_a_kill(tmp_path: Path) -> None:
     with standalone.valkey(tmp_path) as url, client(url) as valkey:
         valkey.set("view", "1")

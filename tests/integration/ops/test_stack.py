@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import psycopg
+import redis
 
 from tests.fixtures.stack import require_stack
 from tests.rules.sources import PROJECT
@@ -38,17 +44,33 @@ def processes_on(folder: Path) -> list[str]:
     return [line for line in lines if str(folder) in line]
 
 
-def test_it_says_where_the_four_servers_are_and_stops_them_all(tmp_path: Path) -> None:
+@contextmanager
+def stack_on(folder: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """`ops.stack`, once it has said where the four servers are; what it says besides is in the folder's `said`."""
     require_stack("kafka")
     require_stack("opensearch")
-    command = [sys.executable, "-m", "ops.stack", str(tmp_path)]
-    with (tmp_path / "said").open("wb") as said:
+    command = [sys.executable, "-m", "ops.stack", str(folder)]
+    with (folder / "said").open("wb") as said:
         process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=said, text=True)
     try:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in NAMES]
         addresses = dict(line.removeprefix("export ").strip().replace("'", "").split("=", 1) for line in lines if line)
-        assert list(addresses) == NAMES, (tmp_path / "said").read_text()
+        assert list(addresses) == NAMES, (folder / "said").read_text()
+        yield process, addresses
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(STOP_TIMEOUT_SECONDS)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def test_it_says_where_the_four_servers_are_and_stops_them_all(tmp_path: Path) -> None:
+    with stack_on(tmp_path) as (process, addresses):
         assert {name: listens(address) for name, address in addresses.items()} == dict.fromkeys(NAMES, True)
 
         process.send_signal(signal.SIGINT)
@@ -56,8 +78,26 @@ def test_it_says_where_the_four_servers_are_and_stops_them_all(tmp_path: Path) -
         assert process.wait(STOP_TIMEOUT_SECONDS) == 0
         assert {name: listens(address) for name, address in addresses.items()} == dict.fromkeys(NAMES, False)
         assert processes_on(tmp_path) == []
-    finally:
-        process.kill()
-        process.wait(STOP_TIMEOUT_SECONDS)
-        assert process.stdout is not None
-        process.stdout.close()
+
+
+def test_it_stops_when_any_of_them_ends_and_says_which_and_is_the_same_the_next_time(tmp_path: Path) -> None:
+    with stack_on(tmp_path) as (process, addresses):
+        with redis.Redis.from_url(addresses["REDIS_URL"], socket_timeout=5) as valkey:
+            os.kill(int(valkey.info("server")["process_id"]), signal.SIGTERM)
+
+        assert process.wait(STOP_TIMEOUT_SECONDS) == 1
+        said = (tmp_path / "said").read_text()
+        assert "Valkey has ended" in said
+        assert "Postgres has ended" not in said
+        assert "bye bye" in said, "its last words"
+        assert {name: listens(address) for name, address in addresses.items()} == dict.fromkeys(NAMES, False)
+
+    with stack_on(tmp_path) as (process, again):
+        assert again == addresses, "ports and passwords stay"
+        with psycopg.connect(again["DATABASE_URL"], autocommit=True) as connection:
+            connection.execute("SELECT 1")
+            (first_line, *_) = (tmp_path / "postgres/cluster/data/postmaster.pid").read_text().splitlines()
+        os.kill(int(first_line), signal.SIGINT)
+
+        assert process.wait(STOP_TIMEOUT_SECONDS) == 1
+        assert "Postgres has ended" in (tmp_path / "said").read_text()
