@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from projections.cart import CartView
-from projections.vocabulary import CartLine, Money
+from projections.vocabulary import TOTAL_LIMIT_MINOR, CartLine, Money
 from queryside.product_pages import etag
 from queryside.views import Product
 
@@ -35,17 +35,23 @@ class CartPage(Struct, frozen=True):
 
 
 def cart_page(cart: CartView | None, products: Mapping[str, Product], currency: str) -> CartPage:
-    """`products` are those of the cart that there still are; `currency` is that of an empty cart's subtotal."""
+    """`products` are those of the cart that there still are; `currency` is that of an empty cart's subtotal.
+
+    No order may come to more than the limit, and the command API refuses what would make a cart of it. A price that was
+    raised since can: then the figures are those at which the goods went in, and the warnings say so and give the prices
+    of now. Products of limits are no longer exact as JSON numbers (2^53).
+    """
     if cart is None:
         return CartPage(None, 0, (), Money.zero(currency), ())
-    items: list[CartItem] = []
-    warnings: list[dict[str, Any]] = []
-    for line in cart.lines:
-        product = products.get(line.product_id)
-        items.append(_item(line, product))
-        warnings += _warnings(line, product)
-    subtotal = Money.total((item.line_total for item in items), items[0].unit_price.currency if items else currency)
-    return CartPage(cart.cart_id, cart.version, tuple(items), subtotal, tuple(warnings))
+    found = [(line, products.get(line.product_id)) for line in cart.lines]
+    items = tuple(_item(line, product) for line, product in found)
+    warnings = [warning for line, product in found for warning in _warnings(line, product)]
+    subtotal = _subtotal(items, currency)
+    if subtotal.amount > TOTAL_LIMIT_MINOR:
+        items = tuple(_item(line, product, at_price=line.unit_price) for line, product in found)
+        subtotal = _subtotal(items, currency)
+        warnings.append({"type": "total_limit", "limit": Money(TOTAL_LIMIT_MINOR, subtotal.currency)})
+    return CartPage(cart.cart_id, cart.version, items, subtotal, tuple(warnings))
 
 
 def cart_etag(cart: CartView | None, page: CartPage, body: bytes) -> str:
@@ -56,10 +62,15 @@ def cart_etag(cart: CartView | None, page: CartPage, body: bytes) -> str:
     return f'"{page.version}-{etag(body)[1:]}'
 
 
-def _item(line: CartLine, product: Product | None) -> CartItem:
+def _item(line: CartLine, product: Product | None, at_price: Money | None = None) -> CartItem:
     """As the product is now; as it was when it went in, when the product is not there."""
     title, price = (product.page.title, product.page.price) if product else (line.title, line.unit_price)
+    price = at_price or price
     return CartItem(line.product_id, title, line.quantity, price, price * line.quantity)
+
+
+def _subtotal(items: Sequence[CartItem], currency: str) -> Money:
+    return Money.total((item.line_total for item in items), items[0].unit_price.currency if items else currency)
 
 
 def _warnings(line: CartLine, product: Product | None) -> list[dict[str, Any]]:

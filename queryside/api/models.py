@@ -74,7 +74,14 @@ class Unavailable(Shape):
     product_id: str
 
 
-Warning = Annotated[PriceChanged | InsufficientStock | Unavailable, Field(discriminator="type")]
+class TotalLimit(Shape):
+    """At the prices of now it comes to more than an order may: the figures are those of when the goods went in."""
+
+    type: Literal["total_limit"]
+    limit: Money
+
+
+Warning = Annotated[PriceChanged | InsufficientStock | Unavailable | TotalLimit, Field(discriminator="type")]
 
 
 class Cart(Shape):

@@ -4,11 +4,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
+import pytest
 
 from domain.values import CartLine, Money
 from projections.availability import Availability
 from projections.cart import CartView
 from projections.product_page import ProductPage
+from queryside.api.models import Cart
 from queryside.cart_page import CartItem, CartPage, cart_etag, cart_page
 from queryside.views import Product
 
@@ -49,6 +51,26 @@ def test_a_new_price_counts_and_is_pointed_out() -> None:
     assert page.warnings == (
         {"type": "price_changed", "product_id": "lamp", "old": Money(1000, "GBP"), "new": Money(1200, "GBP")},
     )
+
+
+@pytest.mark.parametrize("amount", [500_000_000_001, 10**12, 10**15])
+def test_what_no_order_may_come_to_is_not_reckoned_but_pointed_out(amount: int) -> None:
+    """Money of that size, times as many units as a cart may hold, is no exact number in JSON any more."""
+    dearer = replace(LAMP, page=msgspec.structs.replace(PAGE, title="Lamp II", price=Money(amount, "GBP")))
+    page = cart_page(CART, {"lamp": dearer}, "GBP")
+    assert page.items == (CartItem("lamp", "Lamp II", 2, Money(1000, "GBP"), Money(2000, "GBP")),)
+    assert page.subtotal == Money(2000, "GBP")
+    assert page.warnings == (
+        {"type": "price_changed", "product_id": "lamp", "old": Money(1000, "GBP"), "new": Money(amount, "GBP")},
+        {"type": "total_limit", "limit": Money(10**12, "GBP")},
+    )
+    assert etag_of(page) != '"3"'
+    Cart.model_validate_json(msgspec.json.encode(page))
+
+
+def test_what_an_order_may_just_come_to_is_reckoned() -> None:
+    dearer = replace(LAMP, page=msgspec.structs.replace(PAGE, price=Money(500_000_000_000, "GBP")))
+    assert cart_page(CART, {"lamp": dearer}, "GBP").subtotal == Money(10**12, "GBP")
 
 
 def test_too_little_stock_is_pointed_out_with_the_figures() -> None:
