@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Final
 
 from commandside.payments.port import (
@@ -61,11 +60,10 @@ class Books:
     `tell` takes the events that go out by webhook.
     """
 
-    def __init__(self, world: World, tell: Callable[[WebhookEvent], None], now: Callable[[], datetime]) -> None:
+    def __init__(self, world: World, tell: Callable[[WebhookEvent], None]) -> None:
         self.entries: list[dict[str, Any]] = []
         self._world = world
         self._tell = tell
-        self._now = now
         self._payments: dict[str, Payment] = {}
         self._failed_once: set[str] = set()
 
@@ -143,7 +141,7 @@ class Books:
                     order_id=payment.order_id,
                     reference=payment.reference,
                     amount=payment.amount,
-                    created_at=self._now(),
+                    created_at=self._world.true_time(),
                     reason=outcome.reason if isinstance(outcome, Declined) else None,
                 )
             )

@@ -12,7 +12,7 @@ from commandside.api.errors import TRANSLATIONS
 from commandside.payments.webhook import BadSignature, BadWebhook, WebhookEvent, sign, verify
 from commandside.write_side import WriteSide
 from counterfoil.simulation.process import CommandProcess
-from counterfoil.simulation.world import OPENED_AT, World
+from counterfoil.simulation.world import World
 
 SECRET: Final = "a webhook secret"
 FIRST_PAUSE_SECONDS: Final = 0.25
@@ -62,8 +62,7 @@ class Courier:
     async def _post(self, body: bytes) -> bool:
         world = self._world
         process = self._processes[world.dice.randrange(len(self._processes))]
-        signed_at = OPENED_AT.fromtimestamp(OPENED_AT.timestamp() + world.now_seconds, OPENED_AT.tzinfo)
-        header = sign(body, SECRET, signed_at)
+        header = sign(body, SECRET, world.true_time())
 
         async def take(write_side: WriteSide) -> bool:
             try:

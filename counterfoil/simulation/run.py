@@ -12,6 +12,7 @@ from random import Random
 from typing import Any, Final
 
 from commandside.event_store import StoreUnavailable
+from commandside.payments.webhook import WebhookEvent
 from counterfoil.simulation.books import Books
 from counterfoil.simulation.courier import Courier
 from counterfoil.simulation.dice import Part, dice_of
@@ -26,7 +27,7 @@ from counterfoil.simulation.scenario import Scenario
 from counterfoil.simulation.shop import Shop
 from counterfoil.simulation.shopper import Shopper
 from counterfoil.simulation.sources import under_the_seed
-from counterfoil.simulation.world import OPENED_AT, PROCESSES_COUNT, World
+from counterfoil.simulation.world import PROCESSES_COUNT, World
 
 # After the last fault every checkout has come to its end within this time, by what its process took for the time.
 ENDS_WITHIN_SECONDS: Final = TTL_SECONDS + 60.0
@@ -61,7 +62,7 @@ class _Run:
         self._scenario = scenario
         self._history = history
         self._world = World(loop, SimulatedLog(clock=loop.time), Adversity(scenario.faults), dice)
-        self._books = Books(self._world, self._tell, self._now)
+        self._books = Books(self._world, self._tell)
         self._processes = [CommandProcess(self._world, self._books, n) for n in range(PROCESSES_COUNT)]
         self._courier = Courier(self._world, self._processes)
         self._projector = Projector(self._world)
@@ -84,10 +85,9 @@ class _Run:
         living += [Shopper(self._shop, person, device).live() for device, person in enumerate(shoppers)]
         await asyncio.gather(*living)
         await going_wrong
-        await world.later(
-            max(0.0, max(self._away_until_seconds, world.dark_until_seconds) - world.now_seconds), lambda: None
-        )
-        await self._end_faults()
+        last_seconds = max(self._away_until_seconds, world.dark_until_seconds)
+        await world.later(max(0.0, last_seconds - world.now_seconds), lambda: None)
+        self._end_faults()
         await self._wait_for_the_end()
         await self._shop.ask_every_key_again()
         projecting.cancel()
@@ -128,7 +128,7 @@ class _Run:
                 for process in hit:
                     self._apart(self._restart(process))
 
-    async def _end_faults(self) -> None:
+    def _end_faults(self) -> None:
         self._world.adversity.end()
         self._world.dark_until_seconds = 0.0
         self._world.offsets_seconds[:] = [0.0] * PROCESSES_COUNT
@@ -165,11 +165,8 @@ class _Run:
         """Of no process: it dies with none."""
         return self._world.loop.create_task(work, context=Context())
 
-    def _tell(self, event: Any) -> None:
+    def _tell(self, event: WebhookEvent) -> None:
         self._courier.tell(event)
-
-    def _now(self) -> Any:
-        return OPENED_AT.fromtimestamp(OPENED_AT.timestamp() + self._world.now_seconds, OPENED_AT.tzinfo)
 
     def _tell_all(self) -> None:
         history, world = self._history, self._world

@@ -34,8 +34,12 @@ class World:
     def now_seconds(self) -> float:
         return self.loop.time()
 
+    def true_time(self) -> datetime:
+        return OPENED_AT + timedelta(seconds=round(self.loop.time(), 6))
+
     def wall_clock(self, process: int) -> datetime:
-        return OPENED_AT + timedelta(seconds=round(self.loop.time() + self.offsets_seconds[process], 6))
+        """What a process takes for the time."""
+        return self.true_time() + timedelta(seconds=self.offsets_seconds[process])
 
     def new_id(self) -> UUID:
         """As UUIDv7 are: the time first, then dice."""

@@ -15,7 +15,7 @@ from counterfoil.simulation.faults import Adversity
 from counterfoil.simulation.log import SimulatedLog
 from counterfoil.simulation.loop import VirtualLoop
 from counterfoil.simulation.provider import ProviderConnection
-from counterfoil.simulation.world import OPENED_AT, World
+from counterfoil.simulation.world import World
 from tests.contract.payments.provider_process import ProviderProcess
 from tests.contract.payments.webhook_receiver import WebhookReceiver
 from tests.fakes.payments import FakePaymentProvider
@@ -60,5 +60,5 @@ def simulated_provider() -> ProviderConnection:
     """That of the simulation, with nothing going wrong, in the time of the clock on the wall."""
     loop = cast(VirtualLoop, asyncio.get_running_loop())
     world = World(loop, SimulatedLog(), Adversity(()), dice_of(1, Part.WAYS))
-    books = Books(world, tell=lambda event: None, now=lambda: OPENED_AT)
+    books = Books(world, tell=lambda event: None)
     return ProviderConnection(world, books, 0, crash=lambda: None, timeout_seconds=TIMEOUT_SECONDS)
