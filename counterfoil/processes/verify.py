@@ -54,9 +54,16 @@ async def _verify(settings: Settings, view: ViewName, console: Console, as_json:
             console,
             f"{view}, generation {verification.generation}: {verification.streams_count:,} streams and "
             f"{verification.keys_count:,} keys compared, {count:,} differences. The view stands at position "
-            f"{verification.position}, the log ends at {last_position}.",
+            f"{verification.position}, the log ends at {last_position}.{late(verification.position, last_position)}",
         )
     return 1 if count else 0
+
+
+def late(position: int, last_position: int) -> str:
+    """Of a view that does not hold all of the log: what it has not taken is no difference, and may be all there is."""
+    if position >= last_position:
+        return ""
+    return f" It is behind: nothing is said about what comes after position {position}."
 
 
 def readable(difference: Difference) -> str:

@@ -109,6 +109,7 @@ async def test_verify_tells_what_differs_and_ends_with_one(stores: Stores, shell
     code, out, err = await shell.run("verify", "stock")
     assert (code, err) == (0, "")
     assert "1 streams and 1 keys compared, 0 differences" in out
+    assert "behind" not in out
     await stores.client.hincrby(Keys().stock("lamp"), "available", 1)
     code, out, _ = await shell.run("verify", "stock")
     assert code == 1
@@ -169,3 +170,11 @@ async def test_status_says_which_store_does_not_answer(shell: Shell, variable: s
     assert {part["name"] for part in found["parts"] if part["says"]} == {name}
     assert "secret" not in out + err
     assert "Traceback" not in err
+
+
+async def test_verify_says_that_an_empty_view_is_behind(stores: Stores, shell: Shell) -> None:
+    position = await stores.happened(product(), stock())
+    code, out, err = await shell.run("verify", "stock")
+    assert (code, err) == (0, "")
+    said = " ".join(out.split())
+    assert f"0 differences. The view stands at position 0, the log ends at {position}. It is behind" in said
