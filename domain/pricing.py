@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.errors import RuleBroken, TotalLimit
-from domain.values import Money, OrderLine
-
-TOTAL_LIMIT_MINOR = 10**12  # what the payment provider takes at once
+from domain.values import TOTAL_LIMIT_MINOR, Money, OrderLine
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from domain.errors import CurrencyMismatch
 
+TOTAL_LIMIT_MINOR = 10**12  # of an order: what the payment provider takes at once
+
 
 @dataclass(frozen=True, slots=True, order=False)
 class Money:

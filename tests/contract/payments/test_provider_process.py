@@ -28,8 +28,7 @@ from commandside.payments.port import (
 )
 from commandside.payments.settle import settle
 from commandside.payments.webhook import verify
-from domain.pricing import TOTAL_LIMIT_MINOR
-from domain.values import Money
+from domain.values import TOTAL_LIMIT_MINOR, Money
 from tests.contract.payments.provider_process import WEBHOOK_SECRET, ProviderProcess
 from tests.contract.payments.webhook_receiver import Received, WebhookReceiver
 from tests.waiting import eventually

@@ -6,7 +6,7 @@ import pytest
 
 from commandside.commands.fields import AMOUNT_LIMIT_MINOR
 from commandside.payments.port import PaymentRefused, ProviderTimeout
-from domain.pricing import TOTAL_LIMIT_MINOR
+from domain.values import TOTAL_LIMIT_MINOR
 from tests.unit.command_api.conftest import Clock
 from tests.unit.command_api.shop import CommandShop, check_out, fill_cart
 from tests.unit.command_api.test_checkout import UNTOUCHED
