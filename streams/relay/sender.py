@@ -13,12 +13,15 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from streams.envelope import HEADERS, Envelope, encode_marker
-from streams.relay.kafka_topics import ANSWER_TIMEOUT_SECONDS, MESSAGE_LIMIT_BYTES
+from streams.relay.kafka_topics import MESSAGE_LIMIT_BYTES
 from streams.relay.metrics import RelayMetrics
 from streams.topics import TOPICS
 
 LOOK_INTERVAL_SECONDS = 0.002
 PROBE_INTERVAL_SECONDS = 1.0
+PROBE_TIMEOUT_SECONDS = 2.0
+# A Kafka that stands still keeps its connections, and the producer waits much longer before it calls that an error.
+SILENCE_LIMIT_SECONDS = 3.0
 QUEUE_LIMIT_KILOBYTES = 65_536
 _log = structlog.get_logger(__name__)
 
@@ -64,6 +67,7 @@ class Sender:
         self.delivered_up_to = delivered_up_to
         self.kept_up_at = time.monotonic()
         self.trouble: str | None = None
+        self.heard_at = time.monotonic()
         self._partitions_count = partitions_count
         self._metrics = metrics
         self._limit = in_flight_limit_messages
@@ -121,7 +125,10 @@ class Sender:
         probed_at = time.monotonic()
         while True:
             self._collect()
-            if self.trouble is not None and time.monotonic() - probed_at > PROBE_INTERVAL_SECONDS:
+            if not self.in_flight_count:
+                self.heard_at = time.monotonic()
+            is_silent = time.monotonic() - self.heard_at > SILENCE_LIMIT_SECONDS
+            if (is_silent or self.trouble is not None) and time.monotonic() - probed_at > PROBE_INTERVAL_SECONDS:
                 await self._probe()
                 probed_at = time.monotonic()
             await asyncio.sleep(LOOK_INTERVAL_SECONDS if self.in_flight_count else LOOK_INTERVAL_SECONDS * 5)
@@ -179,14 +186,15 @@ class Sender:
             self._metrics.position.set(self.delivered_up_to)
 
     async def _probe(self) -> None:
-        """An idle producer does not say that Kafka is back."""
+        """An idle producer does not say that Kafka is back, and one that waits for an answer not that there is none."""
         try:
-            await asyncio.to_thread(self._producer.list_topics, timeout=ANSWER_TIMEOUT_SECONDS)
+            await asyncio.to_thread(self._producer.list_topics, timeout=PROBE_TIMEOUT_SECONDS)
         except KafkaException as error:
             self.trouble = str(error)
         else:
+            if self.trouble is not None:
+                _log.info("kafka_answers_again")
             self.trouble = None
-            _log.info("kafka_answers_again")
 
     def _on_error(self, error: KafkaError) -> None:
         if self.trouble is None:
@@ -219,3 +227,4 @@ class _Batch:
             self._sender.fail(error)
         else:
             self.waiting_for_count -= 1
+            self._sender.heard_at = time.monotonic()

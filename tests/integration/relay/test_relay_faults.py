@@ -30,6 +30,7 @@ from tests.integration.relay.relays import (
 
 APPENDS_COUNT = 250  # of each of sixteen writers
 STOP_TIMEOUT_SECONDS = 30
+NOTICED_WITHIN_SECONDS = 9
 
 
 async def test_a_killed_relay_goes_on_where_it_was(
@@ -167,3 +168,23 @@ async def leader_and_other(first: RelayProcess, second: RelayProcess) -> tuple[R
     first_leads, second_leads = await patiently(which_lead, any)
     assert not (first_leads and second_leads)
     return (first, second) if first_leads else (second, first)
+
+
+async def test_a_kafka_that_stands_still_is_noticed_by_who_waits_for_it(
+    database_url: str, kafka: Server, since: dict[Place, int]
+) -> None:
+    """It keeps its connections, so that nothing fails for a long time."""
+    async with running(database_url, kafka, **UNHURRIED) as relay:
+        async with writers(database_url, APPENDS_COUNT) as busy:
+            await until_relayed(database_url, 1_000)
+            assert kafka.pid is not None
+            os.kill(kafka.pid, signal.SIGSTOP)
+            try:
+                async with asyncio.timeout(NOTICED_WITHIN_SECONDS):
+                    await patiently(told(relay.troubles), lambda troubles: "kafka" in troubles)
+            finally:
+                os.kill(kafka.pid, signal.SIGCONT)
+            await busy.end()
+        await until_all_is_relayed(database_url)
+        await patiently(told(relay.troubles), lambda troubles: troubles == {})
+    ensure_all_there_in_order(contents(kafka.address, since), database_url)
