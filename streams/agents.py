@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, cast
@@ -17,10 +17,12 @@ from faust.types import TP, Message, StreamT
 
 from projections.generations import Fed
 from projections.writes import CheckpointLost
-from streams.chunk_reading import Reading, read
-from streams.dead_letter_topic import Send, TopicDeadLetters
-from streams.faust_chunks import chunk_of
-from streams.feeder import CannotGoOn, Feeder
+from streams.chunk_reading import Reading, Unreadable, read
+from streams.dead_letter_topic import Origin, Send, TopicDeadLetters, shown
+from streams.dead_letters import DeadLetter
+from streams.faust_chunks import Chunk, chunk_of
+from streams.feeder import REASON_LIMIT_CHARACTERS, CannotGoOn, Feeder
+from streams.forgotten import TopicLog, fill
 from streams.metrics import WorkerMetrics
 from streams.patience import Patience
 from streams.places import Place, StoredPlaces
@@ -67,6 +69,7 @@ class ViewAgent:
         metrics: WorkerMetrics,
         send: Send,
         give_up: Callable[[BaseException], None],
+        log: TopicLog,
         *,
         outage_limit_seconds: float = 300.0,
         set_aside_limit_streams: int = 100,
@@ -77,12 +80,14 @@ class ViewAgent:
         self._metrics = metrics
         self._send = send
         self._give_up = give_up
+        self._log = log
         self._set_aside_limit_streams = set_aside_limit_streams
         self._patience = Patience(
             share.view, lambda: metrics.retries.labels(share.view).inc(), outage_limit_seconds=outage_limit_seconds
         )
         self._wanted: list[Fed] = []
         self._joined: set[Fed] = set()
+        self._mine: set[str] = set()
         self._places: dict[str, Place] = {}
         self._positions: dict[str, int] = {}
         self._written: dict[str, int] = {}
@@ -137,36 +142,99 @@ class ViewAgent:
 
     def keep_only(self, numbers: Collection[int]) -> None:
         """Others have the other partitions now."""
-        mine = {self.share.partition(number) for number in numbers}
-        for partition in [each for each in self._places if each not in mine]:
+        self._mine = {self.share.partition(number) for number in numbers}
+        for partition in [each for each in self._places if each not in self._mine]:
             self._forget(partition)
 
     async def _take(self, message: Message) -> None:
         chunk, partition = chunk_of(message), self.share.partition(message.partition)
         place = await self._place(partition, message.generation_id or 0)
-        place.check(chunk.first_offset)
-        reading = read(chunk.values)
+        number = message.partition
+        reading = read(chunk.values, lambda stream_id: self.share.number_of(stream_id) == number)
+        if not place.has_begun:
+            if place.reaches_back(chunk.first_offset):
+                place.begin(chunk.first_offset)
+            elif reading.begins_after is not None:
+                await self._fill(partition, place.next_offset, chunk.first_offset, reading.begins_after)
+                place.begin(chunk.first_offset)
+        if place.has_begun:
+            place.check(chunk.first_offset)
         for fed in list(self._wanted):
-            feed = partial(self._feed, fed, partition, reading, chunk.values)
+            feed = partial(self._feed, fed, message.partition, reading, chunk)
             try:
                 await self._patience.until_done(feed)
             except CheckpointLost as lost:
                 await self._lost(fed, partition, lost)
-        place.advance(chunk.last_offset)
+        if place.has_begun:  # else nothing in it said how far the log is to be read
+            place.advance(chunk.last_offset)
         if reading.up_to is not None:
             self._positions[partition] = max(self._positions.get(partition, 0), reading.up_to)
         self._metrics.events.labels(self.share.view).inc(len(reading.events))
 
-    async def _feed(self, fed: Fed, partition: str, reading: Reading, values: list[bytes]) -> None:
-        feeder, letters = await self._feeder(fed, partition)
-        letters.present = values
+    async def _feed(self, fed: Fed, number: int, reading: Reading, chunk: Chunk) -> None:
+        feeder, letters = await self._feeder(fed, self.share.partition(number))
+        letters.present = chunk.values
         if fed.name == fed.view:
             for damaged in reading.damaged:
-                _log.error("message_cannot_be_read", partition=partition, reason=damaged.reason)
-                await letters.send_away(fed.name, damaged.value, damaged.reason)
+                origin = self._origin(number, chunk, damaged.index)
+                _log.error("message_cannot_be_read", where=str(origin), reason=damaged.reason)
+                await letters.put_message(fed.view, damaged.value, damaged.reason, origin)
                 self._metrics.dead_letters.labels(fed.name).inc()
+        fed_count = 0
+        for bad in reading.unreadable:
+            before = reading.events[fed_count : bad.events_before_count]
+            if before:
+                await feeder.feed(before, max(recorded.position for recorded in before))
+                fed_count = bad.events_before_count
+            await feeder.put_aside(self._letter(bad, self._origin(number, chunk, bad.index), chunk), bad.error)
         if reading.up_to is not None:
-            await feeder.feed(reading.events, reading.up_to)
+            await feeder.feed(reading.events[fed_count:], reading.up_to)
+
+    def _origin(self, number: int, chunk: Chunk, index: int) -> Origin:
+        return Origin(self.share.topic, number, chunk.offsets[index], chunk.keys[index])
+
+    @staticmethod
+    def _letter(bad: Unreadable, origin: Origin, chunk: Chunk) -> DeadLetter:
+        error = bad.error
+        reason = f"{str(error)[:REASON_LIMIT_CHARACTERS]} ({origin})"
+        message = shown(chunk.values[bad.index] or b"")
+        # A version below 1 is none: its stream is set aside all the same.
+        return DeadLetter(error.position, error.stream_id, max(error.version, 1), error.event_type, reason, message)
+
+    async def _fill(self, partition: str, wanted: int | None, first_offset: int, up_to: int) -> None:
+        """What is not in Kafka before the first chunk, from the log.
+
+        What Kafka forgot of one partition it forgot of all, and they share the log; but for those that have begun: were
+        their data lost meanwhile, they alone would still know it. A topic from its beginning lacks next to nothing.
+        """
+        begun = {each for each, place in self._places.items() if place.has_begun}
+        others = self._mine - begun if first_offset > 0 else set[str]()
+        if first_offset > 0:
+            _log.warning(
+                "kafka_does_not_reach_back", partition=partition, first_offset=first_offset, wanted_offset=wanted
+            )
+        for fed in list(self._wanted):
+            feeders = {
+                each: (await self._patience.until_done(partial(self._feeder, fed, each)))[0]
+                for each in sorted(others | {partition})
+            }
+            between = partial(self._feeds.say_fed, list(self._wanted))
+            try:
+                count = await fill(
+                    self._log, feeders, self._partition_of, up_to, self._patience, partial(self._say, between)
+                )
+            except CheckpointLost as lost:
+                await self._lost(fed, partition, lost)
+            else:
+                self._metrics.events.labels(self.share.view).inc(count)
+                if count:
+                    _log.warning("filled_from_the_log", projection=fed.name, up_to=up_to, events_count=count)
+
+    async def _say(self, between: Callable[[], Awaitable[None]]) -> None:
+        await self._patience.until_done(between)
+
+    def _partition_of(self, stream_id: UUID) -> str:
+        return self.share.partition(self.share.number_of(stream_id))
 
     async def _feeder(self, fed: Fed, partition: str) -> tuple[Feeder, TopicDeadLetters]:
         if (fed, partition) not in self._feeders:
@@ -227,6 +295,8 @@ class ViewAgent:
         offsets = {name: place.next_offset for name, place in self._places.items() if place.next_offset is not None}
         changed = {name: offset for name, offset in offsets.items() if self._written.get(name) != offset}
         if changed:
+            # Written into a store that was emptied they would outlive what they stand for.
+            await self._check_store()
             for fed in self._wanted:
                 await self._stored.write(fed.keys, fed.view, changed)
             self._written.update(changed)

@@ -14,14 +14,23 @@ from projections.keys import Keys
 LETTERS_LIMIT_COUNT = 1_000
 
 
-class DeadLetter(msgspec.Struct, frozen=True):
-    """Which event, where it stands in the log, and what was raised."""
+class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which event, where it stands in the log, and what was raised.
+
+    Of a Kafka message that is no event of ours (`is_of_a_stream` is false), `topic` is Kafka's, and `stream_id` only a
+    name to drop it by. `message`: the beginning of what came from Kafka, where it could not be read.
+    """
 
     position: int
     stream_id: UUID
     version: int
     topic: str
     reason: str
+    message: str | None = None
+
+    @property
+    def is_of_a_stream(self) -> bool:
+        return self.version > 0
 
 
 class DeadLetters(Protocol):
@@ -54,6 +63,13 @@ class DeadLetters(Protocol):
         ...
 
 
+class DeadMessages(DeadLetters, Protocol):
+    """Of whoever reads messages that may be anybody's, and of no stream at all."""
+
+    async def keep(self, projection: str, letter: DeadLetter) -> None:
+        """Keeps the letter, once, and sets nothing aside."""
+
+
 @dataclass(frozen=True, slots=True)
 class RedisDeadLetters:
     """Beside the views: whoever loses those replays everything, and meets the same events again."""
@@ -67,6 +83,14 @@ class RedisDeadLetters:
             pipeline.lpush(list_key, msgspec.json.encode(letter))
             pipeline.ltrim(list_key, 0, LETTERS_LIMIT_COUNT - 1)
             pipeline.hset(self.keys.set_aside(projection), str(letter.stream_id), str(letter.position))
+            await pipeline.execute()
+
+    async def keep(self, projection: str, letter: DeadLetter) -> None:
+        list_key, encoded = self.keys.dead_letters(projection), msgspec.json.encode(letter)
+        async with self.redis.pipeline(transaction=True) as pipeline:
+            pipeline.lrem(list_key, 0, cast(str, encoded))
+            pipeline.lpush(list_key, encoded)
+            pipeline.ltrim(list_key, 0, LETTERS_LIMIT_COUNT - 1)
             await pipeline.execute()
 
     async def letters(self, projection: str) -> list[DeadLetter]:

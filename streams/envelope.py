@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -20,6 +20,17 @@ _PLAIN: Final = EventMapper()
 
 class NotAnEnvelope(ValueError):
     """A message that no relay of ours wrote, or one that was damaged since."""
+
+
+class UnreadableEvent(MapperDeserialisationError):
+    """A well-formed envelope around an event of an unknown type, or that does not fit its type."""
+
+    def __init__(self, reason: str, position: int, stream_id: UUID, version: int, event_type: str) -> None:
+        super().__init__(reason)
+        self.position = position
+        self.stream_id = stream_id
+        self.version = version
+        self.event_type = event_type
 
 
 class Envelope(NamedTuple):
@@ -68,20 +79,26 @@ def encode_marker(position: int) -> bytes:
     ).encode()
 
 
-def decode(message: bytes, mapper: EventMapper = _PLAIN) -> Recorded | PositionMarker:
-    """The event with its place in the log, in its current version; or the marker.
+def decode(message: bytes | None, mapper: EventMapper = _PLAIN) -> Recorded | PositionMarker:
+    """The event with its place in the log, in its current version; or the marker. Without a value: a tombstone.
 
-    Raises NotAnEnvelope, and MapperDeserialisationError for an event of an unknown type or that does not fit its type.
+    Raises NotAnEnvelope, and UnreadableEvent for an event of an unknown type or that does not fit its type.
     """
+    if message is None:
+        raise NotAnEnvelope("not an envelope: a message without a value")
     try:
         read = _message.decode(message)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:  # neither UTF-8 nor depth are msgspec's own
         raise NotAnEnvelope(f"not an envelope: {error}") from error
     if read.type == MARKER_TYPE:
         return PositionMarker(read.position)
     if read.subject is None or read.streamversion is None:
         raise NotAnEnvelope("not an envelope: an event without its stream")
-    return Recorded(read.position, mapper.read(read.subject, read.streamversion, read.type, read.data))
+    try:
+        event = mapper.read(read.subject, read.streamversion, read.type, read.data)
+    except (MapperDeserialisationError, ValueError, RecursionError) as error:
+        raise UnreadableEvent(str(error), read.position, read.subject, read.streamversion, read.type) from error
+    return Recorded(read.position, event)
 
 
 class _RecordedAt(msgspec.Struct):
@@ -90,11 +107,14 @@ class _RecordedAt(msgspec.Struct):
     timestamp: str
 
 
+_Place = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
 class _Message(msgspec.Struct):
     type: str
-    position: int
+    position: _Place
     subject: UUID | None = None
-    streamversion: int | None = None
+    streamversion: _Place | None = None
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 

@@ -34,11 +34,14 @@ class _Begins(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Records of one partition: their values, and the offsets of the first and the last."""
+    """Records of one partition: their values (None: a tombstone's), and the offsets of the first and the last."""
 
     first_offset: int
     last_offset: int
-    values: list[bytes]
+    values: list[bytes | None]
+    # For the few that are put aside.
+    keys: list[bytes | None]
+    offsets: list[int]
 
 
 class _ConsumerThread(AIOKafkaConsumerThread):
@@ -107,5 +110,6 @@ def _cut(records: list[Any]) -> list[tuple[Any, Chunk]]:
     for first in range(0, len(records), CHUNK_LIMIT_RECORDS):
         some = records[first : first + CHUNK_LIMIT_RECORDS]
         last = some[-1]
-        cut.append((last, Chunk(some[0].offset, last.offset, [record.value for record in some])))
+        values, keys, offsets = ([getattr(each, name) for each in some] for name in ("value", "key", "offset"))
+        cut.append((last, Chunk(some[0].offset, last.offset, values, keys, offsets)))
     return cut

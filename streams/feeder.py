@@ -115,6 +115,19 @@ class Feeder:
             await self._feed_one_by_one(events)
             await self.projection.apply([], up_to)
 
+    async def put_aside(self, letter: DeadLetter, error: Exception) -> None:
+        """Sets the letter's stream aside, where it is not yet. Raises CannotGoOn when too many are."""
+        if letter.stream_id in self._set_aside:
+            return
+        _log.error("event_cannot_be_applied", projection=self.name, letter=letter, exc_info=error)
+        if len(self._set_aside) >= self._set_aside_limit_streams:
+            raise CannotGoOn(
+                f"{self.name!r} has set aside {len(self._set_aside)} streams: this is no matter of single events."
+            ) from error
+        await self._dead_letters.put(self.projection.name, letter)
+        self._set_aside.add(letter.stream_id)
+        self._metrics.dead_letters.labels(self.name).inc()
+
     async def _feed_one_by_one(self, events: Sequence[Recorded]) -> None:
         """Finds what the batch failed for."""
         for recorded in events:
@@ -130,14 +143,7 @@ class Feeder:
         event = recorded.event
         reason = f"{type(error).__name__}: {error}"[:REASON_LIMIT_CHARACTERS]
         letter = DeadLetter(recorded.position, event.originator_id, event.originator_version, event.TOPIC, reason)
-        _log.error("event_cannot_be_applied", projection=self.name, letter=letter, exc_info=error)
-        if len(self._set_aside) >= self._set_aside_limit_streams:
-            raise CannotGoOn(
-                f"{self.name!r} has set aside {len(self._set_aside)} streams: this is no matter of single events."
-            ) from error
-        await self._dead_letters.put(self.projection.name, letter)
-        self._set_aside.add(event.originator_id)
-        self._metrics.dead_letters.labels(self.name).inc()
+        await self.put_aside(letter, error)
 
     async def _try_to_repair(self, stream_id: UUID) -> None:
         if not isinstance(self.projection, Repairable):

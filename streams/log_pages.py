@@ -79,6 +79,10 @@ class LogPages:
                 ahead.cancel()
                 await asyncio.gather(ahead, return_exceptions=True)
 
+    async def window(self, after: int, up_to: int) -> list[Recorded]:
+        """The events of interest between these places."""
+        return self._mapper.read_page(await self._window(after, up_to))
+
     async def by_stream(self, page_size_events: int) -> AsyncIterator[dict[UUID, list[Recorded]]]:
         """All streams, each once and whole, as many at a time as come in a page; a stream may be longer than that."""
         stream_id, version = UUID(int=0), 0

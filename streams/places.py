@@ -32,10 +32,24 @@ class Place:
     """How far one agent has come in one partition, since it was given that partition."""
 
     def __init__(self, partition: str, generation: int, begins_at: int | None) -> None:
-        """`begins_at` is the first offset that it needs; None: whatever there is."""
+        """`begins_at` is the first offset that it needs; None: the store does not know of any."""
         self.generation = generation
         self.next_offset = begins_at
+        self.has_begun = False
         self._partition = partition
+
+    def reaches_back(self, first_offset: int) -> bool:
+        """Whether nothing is missing before the first chunk that is there: what is, the log has (streams/forgotten.py).
+
+        Where the store knows of no offset, nobody can tell: not even of a partition that begins at 0, for a topic may
+        have been made anew.
+        """
+        return self.next_offset is not None and first_offset <= self.next_offset
+
+    def begin(self, first_offset: int) -> None:
+        """All before that chunk is applied."""
+        self.has_begun = True
+        self.next_offset = max(self.next_offset or 0, first_offset)
 
     def check(self, first_offset: int) -> None:
         """To be asked before a chunk is applied. Raises CannotGoOn when something was left out before it."""

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from projections.generations import Fed
 from projections.keys import FIRST_GENERATION
-from streams.dead_letters import DeadLetters, RedisDeadLetters
+from streams.dead_letters import DeadMessages, RedisDeadLetters
 from streams.feeder import Projection
 
 # By partition.
@@ -43,5 +43,5 @@ class SingleFeed:
     def projection(self, _: Fed, partition: str = "0") -> Projection:
         return self.make(partition)
 
-    def dead_letters(self, fed: Fed) -> DeadLetters:
+    def dead_letters(self, fed: Fed) -> DeadMessages:
         return RedisDeadLetters(self._redis, fed.keys)

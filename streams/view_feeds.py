@@ -11,7 +11,7 @@ from projections.generations import VIEW_NAMES, Fed, Generations, ViewName
 from projections.keys import Keys
 from projections.view_projection import Streams, ViewProjection
 from projections.views import Carts, Orders, ProductPages, StockLevels, View
-from streams.dead_letters import DeadLetters, RedisDeadLetters
+from streams.dead_letters import DeadMessages, RedisDeadLetters
 from streams.feeder import Projection
 
 VIEWS: Mapping[str, Callable[[Keys], View[Any]]] = {
@@ -38,7 +38,7 @@ class Feeds(Protocol):
 
     def projection(self, fed: Fed, partition: str = "0") -> Projection: ...
 
-    def dead_letters(self, fed: Fed) -> DeadLetters: ...
+    def dead_letters(self, fed: Fed) -> DeadMessages: ...
 
 
 class ViewFeeds:
@@ -60,5 +60,5 @@ class ViewFeeds:
     def projection(self, fed: Fed, partition: str = "0") -> ViewProjection[Any]:
         return ViewProjection(VIEWS[fed.view](fed.keys), self._redis, self._streams, fed.keys, partition)
 
-    def dead_letters(self, fed: Fed) -> DeadLetters:
+    def dead_letters(self, fed: Fed) -> DeadMessages:
         return RedisDeadLetters(self._redis, fed.keys)

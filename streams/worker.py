@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -14,8 +14,11 @@ from commandside.event_store.errors import StoreUnavailable
 from projections.generations import VIEW_NAMES, ViewName
 from streams.agents import Share, ViewAgent
 from streams.app import GROUP, Agent, ViewApp, add_agents, create_app
-from streams.dead_letter_topic import SUFFIX
+from streams.dead_letter_topic import SUFFIX, TopicDeadLetters
+from streams.dead_letters import DeadMessages
 from streams.feeder import CannotGoOn
+from streams.forgotten import TopicLog
+from streams.kafka_watch import KafkaWatch
 from streams.metrics import WorkerMetrics
 from streams.patience import Patience
 from streams.places import StoredPlaces
@@ -34,7 +37,9 @@ _log = structlog.get_logger(__name__)
 class Worker:
     """Begins where the store says, whoever fed it before. `run` ends with the reason when it cannot go on.
 
-    `of_orders` are fed from the orders' topic beside the views; page views go into `page_views`, where it is given.
+    `log_of` gives the log's events of a topic, for what Kafka no longer holds.
+    `of_orders` are fed from the orders' topic beside the views; page views go into `page_views`, and what is none to
+    `page_views_put_aside`, where they are given.
     """
 
     def __init__(
@@ -44,10 +49,12 @@ class Worker:
         feeds: ViewFeeds,
         places: StoredPlaces,
         metrics: WorkerMetrics,
+        log_of: Callable[[str], TopicLog],
         *,
         views: Sequence[ViewName] = VIEW_NAMES,
         of_orders: Sequence[SingleFeed] = (),
         page_views: PageViewBuckets | None = None,
+        page_views_put_aside: DeadMessages | None = None,
         group: str = GROUP,
         outage_limit_seconds: float = 300.0,
         set_aside_limit_streams: int = 100,
@@ -58,6 +65,7 @@ class Worker:
         self._patience = Patience(
             "kafka", lambda: metrics.retries.labels("kafka").inc(), outage_limit_seconds=outage_limit_seconds
         )
+        self._watch = KafkaWatch(kafka_url, PAGE_VIEWS_TOPIC)
         self._started = False
         fed: list[tuple[str, str, Feeds]] = [(view, TOPIC_OF_KIND[view], feeds) for view in views]
         fed += [(feed.name, TOPIC_OF_KIND["order"], feed) for feed in of_orders]
@@ -71,20 +79,21 @@ class Worker:
                 metrics,
                 self._send,
                 self._failed.put_nowait,
+                log_of(topic),
                 outage_limit_seconds=outage_limit_seconds,
                 set_aside_limit_streams=set_aside_limit_streams,
             )
             for view, topic, its_feeds in fed
         ]
         self._agents: list[Agent] = [*self._view_agents]
-        if page_views is not None:
+        if page_views is not None and page_views_put_aside is not None:
             self._agents.append(
                 PageViewAgent(
                     partitions_count,
                     page_views,
                     places,
                     metrics,
-                    self._send,
+                    TopicDeadLetters(page_views_put_aside, PAGE_VIEWS_TOPIC, self._send),
                     self._failed.put_nowait,
                     outage_limit_seconds=outage_limit_seconds,
                 )
@@ -103,6 +112,7 @@ class Worker:
             async with asyncio.TaskGroup() as tasks:
                 for agent in self._agents:
                     tasks.create_task(agent.keep(app.highwater), name=agent.share.view)
+                tasks.create_task(self._watch.run(), name="kafka")
                 tasks.create_task(self._until_it_fails(), name="agents")
                 tasks.create_task(_until_it_ends(app), name="faust")
         finally:
@@ -120,7 +130,9 @@ class Worker:
     def troubles(self) -> dict[str, str]:
         """What cannot work at present, and why. Empty: all is well."""
         found: dict[str, str | None] = {agent.share.view: agent.trouble for agent in self._agents}
-        found["kafka"] = self._patience.trouble or (None if self._started else "has not started yet")
+        found["kafka"] = self._patience.trouble or self._watch.trouble
+        if not self._started:
+            found["kafka"] = found["kafka"] or "has not started yet"
         return {name: trouble for name, trouble in found.items() if trouble is not None}
 
     async def _until_it_fails(self) -> None:

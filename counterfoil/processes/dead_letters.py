@@ -112,7 +112,10 @@ async def _keys(generations: Generations, projection: str) -> Keys:
 
 def _line(projection: str, letter: DeadLetter, is_set_aside: bool) -> str:
     """However narrow the terminal: a table would cut the id. It begins with what `retry` and `drop` are to be given."""
-    state = "set aside" if is_set_aside else "no longer set aside"
+    if not letter.is_of_a_stream:
+        state = "a message of no stream"
+    else:
+        state = "set aside" if is_set_aside else "no longer set aside"
     what = f"position {letter.position}, version {letter.version}, {letter.topic}, {state}"
     return f"{projection} {letter.stream_id} {what}: {' '.join(letter.reason.split())}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -15,11 +16,15 @@ from counterfoil.beside_views import Mail, feeds_of_orders, mail, now, posting
 from counterfoil.embedded.errors import CannotStartError
 from counterfoil.http.vitals import run_with_vitals
 from counterfoil.stored_form import event_mapper
+from domain.events import EVENT_TYPES
 from projections.valkey import open_redis
+from streams.dead_letters import RedisDeadLetters
+from streams.log_pages import LogPages
 from streams.metrics import WorkerMetrics
 from streams.places import StoredPlaces
 from streams.postgres_streams import PostgresStreams
 from streams.signals.page_view_buckets import PageViewBuckets
+from streams.topics import kafka_topic
 from streams.view_feeds import ViewFeeds
 from streams.worker import Worker
 
@@ -75,7 +80,14 @@ async def open_worker(
                 ViewFeeds(client, streams),
                 StoredPlaces(client),
                 metrics,
+                partial(_log_of, pool, mapper),
                 of_orders=feeds_of_orders(client, streams, pool, mail),
                 page_views=PageViewBuckets(client, now),
+                page_views_put_aside=RedisDeadLetters(client),
                 **bounds,
             )
+
+
+def _log_of(pool: AsyncConnectionPool[psycopg.AsyncConnection], mapper: EventMapper | None, topic: str) -> LogPages:
+    """The events that go to this Kafka topic."""
+    return LogPages(pool, [known for name, known in EVENT_TYPES.items() if kafka_topic(name) == topic], mapper)

@@ -13,15 +13,14 @@ from faust.types import TP, StreamT
 
 from projections.keys import Keys
 from streams.agents import Share
-from streams.dead_letter_topic import SUFFIX, Send
+from streams.dead_letter_topic import Origin, TopicDeadLetters
 from streams.faust_chunks import Chunk, chunk_of
 from streams.metrics import WorkerMetrics
 from streams.patience import Patience
 from streams.places import StoredPlaces
-from streams.signals.page_view_buckets import Mark, PageViewBuckets, PageViews
+from streams.signals.page_view_buckets import NAME, Mark, PageViewBuckets, PageViews
 from streams.signals.page_view_topic import TOPIC, NotPageViews, decode
 
-NAME: Final = "page_views"
 WATCH_SECONDS: Final = 0.5
 _log = structlog.get_logger(__name__)
 
@@ -38,7 +37,7 @@ class PageViewAgent:
         buckets: PageViewBuckets,
         places: StoredPlaces,
         metrics: WorkerMetrics,
-        send: Send,
+        letters: TopicDeadLetters,
         give_up: Callable[[BaseException], None],
         *,
         outage_limit_seconds: float = 300.0,
@@ -47,7 +46,7 @@ class PageViewAgent:
         self._buckets = buckets
         self._stored = places
         self._metrics = metrics
-        self._send = send
+        self._letters = letters
         self._give_up = give_up
         self._patience = Patience(
             NAME, lambda: metrics.retries.labels(NAME).inc(), outage_limit_seconds=outage_limit_seconds
@@ -71,7 +70,7 @@ class PageViewAgent:
         """Until cancelled."""
         try:
             async for event in cast(Stream[Any], stream).noack().events():
-                await self._take(self.share.partition(event.message.partition), chunk_of(event.message))
+                await self._take(event.message.partition, chunk_of(event.message))
                 event.ack()
         except Exception as error:
             self._give_up(error)
@@ -92,21 +91,20 @@ class PageViewAgent:
         mine = {self.share.partition(number) for number in numbers}
         self._next_offsets = {name: offset for name, offset in self._next_offsets.items() if name in mine}
 
-    async def _take(self, partition: str, chunk: Chunk) -> None:
-        views: list[PageViews] = []
-        for value in chunk.values:
+    async def _take(self, number: int, chunk: Chunk) -> None:
+        partition, views = self.share.partition(number), list[PageViews]()
+        for index, value in enumerate(chunk.values):
             try:
                 views.append(decode(value))
             except NotPageViews as error:
-                _log.error("message_cannot_be_read", partition=partition, reason=str(error))
-                await self._patience.until_done(partial(self._send_away, value, str(error)))
+                origin = Origin(TOPIC, number, chunk.offsets[index], chunk.keys[index])
+                _log.error("message_cannot_be_read", where=str(origin), reason=str(error))
+                await self._patience.until_done(
+                    partial(self._letters.put_message, NAME, value or b"", str(error), origin)
+                )
+                self._metrics.dead_letters.labels(NAME).inc()
         next_offset = chunk.last_offset + 1
         mark = Mark(Keys().offsets(NAME), partition, next_offset)
         await self._patience.until_done(partial(self._buckets.add, views, mark))
         self._next_offsets[partition] = next_offset
         self._metrics.events.labels(NAME).inc(len(views))
-
-    async def _send_away(self, message: bytes, reason: str) -> None:
-        headers = {"projection": NAME.encode(), "reason": reason.encode()}
-        await self._send(TOPIC + SUFFIX, None, message, headers)
-        self._metrics.dead_letters.labels(NAME).inc()

@@ -19,6 +19,8 @@ from projections.signals.trending import (
     minute_of,
 )
 
+NAME: Final = "page_views"
+
 # KEYS: the offsets, then one bucket per minute. ARGV: the partition (empty: there is none), the offset behind what is
 # counted here, the limits of a bucket (gathered, kept); then per minute how long it is kept (seconds) and how many
 # products, and each product's score and name. Answers 0 when that was counted before.

@@ -37,11 +37,13 @@ def encode(views: PageViews) -> bytes:
     return _encode({"sku": views.sku, "count": views.count, "at": views.at})
 
 
-def decode(message: bytes) -> PageViews:
-    """Raises NotPageViews."""
+def decode(message: bytes | None) -> PageViews:
+    """Raises NotPageViews; a message without a value (a tombstone) is none, either."""
+    if message is None:
+        raise NotPageViews("not page views: a message without a value")
     try:
         read = _message.decode(message)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:  # neither UTF-8 nor depth are msgspec's own
         raise NotPageViews(f"not page views: {error}") from error
     if not 1 <= read.count <= COUNT_LIMIT_VIEWS or not 1 <= len(read.sku) <= SKU_LIMIT_CHARACTERS:
         raise NotPageViews(f"not page views: {read.count} of {read.sku[:SKU_LIMIT_CHARACTERS]!r}")

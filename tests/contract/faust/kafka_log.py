@@ -29,8 +29,8 @@ class KafkaLog:
             self._producer.produce(message.kafka_topic, key=message.key, value=message.value)
         self.flush()
 
-    def send_raw(self, topic: str, value: bytes) -> None:
-        self._producer.produce(topic, key=b"whoever", value=value)
+    def send_raw(self, topic: str, value: bytes | None, key: bytes = b"whoever") -> None:
+        self._producer.produce(topic, key=key, value=value)
         self.flush()
 
     def mark(self, position: int) -> None:

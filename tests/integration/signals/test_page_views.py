@@ -117,8 +117,10 @@ def test_a_message_says_which_product_how_often_and_when() -> None:
 @pytest.mark.parametrize(
     "message",
     [
+        None,
         b"",
         b"{}",
+        b'{"sku":"\xff","count":1,"at":"2026-03-01T12:00:00Z"}',
         b'{"sku":"lamp","count":0,"at":"2026-03-01T12:00:00Z"}',
         b'{"sku":"","count":1,"at":"2026-03-01T12:00:00Z"}',
         b'{"sku":"lamp","count":1,"at":"2026-03-01T12:00:00"}',
@@ -126,7 +128,7 @@ def test_a_message_says_which_product_how_often_and_when() -> None:
         b'{"sku":"lamp","count":%d,"at":"2026-03-01T12:00:00Z"}' % (COUNT_LIMIT_VIEWS + 1),
     ],
 )
-def test_what_is_none_is_refused(message: bytes) -> None:
+def test_what_is_none_is_refused(message: bytes | None) -> None:
     with pytest.raises(NotPageViews):
         decode(message)
 

@@ -17,7 +17,7 @@ from domain.aggregates import Cart
 from domain.events import EVENT_TYPES, AnyEvent, Recorded
 from domain.events.cart import CartOpened
 from domain.upcasting import State, Upcasters
-from streams.envelope import NotAnEnvelope, PositionMarker, decode, encode, encode_marker
+from streams.envelope import NotAnEnvelope, PositionMarker, UnreadableEvent, decode, encode, encode_marker
 from streams.topics import KEPT_IN_THE_LOG, TOPIC_OF_KIND, kafka_topic, kind_of
 from tests import strategies
 from tests.strategies import cause
@@ -140,16 +140,21 @@ def test_a_marker_comes_out_as_it_went_in(position: int) -> None:
 @pytest.mark.parametrize(
     "message",
     [
+        None,
         b"",
         b"{",
         b"null",
+        b'{"type": "counterfoil.position.v1", "position": -1}',
+        b'{"type": "counterfoil.position.v1", "position": 9223372036854775808}',
+        b'{"type": "\xff", "position": 1}',
+        b'{"type": "cart.opened.v1", "position": 1, "data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b'{"type": "cart.opened.v1"}',
         b'{"type": "cart.opened.v1", "position": 1}',
         b'{"type": "cart.opened.v1", "position": "1", "subject": "x", "streamversion": 1, "data": {}}',
         b'{"type": "cart.opened.v1", "position": 1, "subject": "x", "streamversion": 1, "data": {}}',
     ],
 )
-def test_what_no_relay_wrote_is_found(message: bytes) -> None:
+def test_what_no_relay_wrote_is_found(message: bytes | None) -> None:
     with pytest.raises(NotAnEnvelope):
         decode(message)
 
@@ -158,5 +163,6 @@ def test_what_no_relay_wrote_is_found(message: bytes) -> None:
 def test_an_event_that_does_not_fit_its_type_is_found(change: dict[str, Any]) -> None:
     envelope = encode(row(1, opened()))
     assert envelope is not None
-    with pytest.raises(MapperDeserialisationError):
+    with pytest.raises(UnreadableEvent) as raised:
         decode(json.dumps(json.loads(envelope.value) | change).encode())
+    assert (raised.value.position, raised.value.stream_id) == (1, opened().originator_id)

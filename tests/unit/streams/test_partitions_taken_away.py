@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from streams.app import ViewApp, create_app
 from streams.metrics import WorkerMetrics
-from streams.signals.page_view_agent import NAME, PageViewAgent
+from streams.signals.page_view_agent import PageViewAgent
+from streams.signals.page_view_buckets import NAME
 from streams.signals.page_view_topic import TOPIC
 from tests.waiting import eventually
 
