@@ -80,7 +80,9 @@ def _format(folder: Path, port: int) -> None:
     properties = folder / "format.properties"
     _write(properties, port, new)
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    command = _java(folder, 64, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties))
+    command = _java(
+        folder, 64, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(properties)
+    )  # an id may begin with a dash
     try:
         done = subprocess.run(
             command,
