@@ -294,12 +294,17 @@ class ViewAgent:
     async def _write_places(self) -> None:
         offsets = {name: place.next_offset for name, place in self._places.items() if place.next_offset is not None}
         changed = {name: offset for name, offset in offsets.items() if self._written.get(name) != offset}
-        if changed:
-            # Written into a store that was emptied they would outlive what they stand for.
-            await self._check_store()
-            for fed in self._wanted:
-                await self._stored.write(fed.keys, fed.view, changed)
-            self._written.update(changed)
+        if not changed:
+            return
+        for fed in self._wanted:
+            is_live = fed.name == fed.view
+            # A generation that is being built may hold less than the live one.
+            held = {name: self._positions.get(name, 0) if is_live else 0 for name in changed}
+            places = {name: (held[name], offset) for name, offset in changed.items()}
+            lost = await self._stored.write(fed.keys, fed.view, places)
+            if lost is not None and is_live:
+                raise CannotGoOn(f"the store lost what it held of {lost}")
+        self._written.update(changed)
 
     async def _check_store(self) -> None:
         """A store that lost its data while nothing happens would not be noticed by writing to it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from redis.asyncio import Redis
 
@@ -25,6 +24,17 @@ if same and #held / 2 == #ARGV then return 0 end
 redis.call('DEL', KEYS[1], KEYS[2])
 for _, field in ipairs(ARGV) do redis.call('HSET', KEYS[1], field, string.format('%.0f', least or 0)) end
 return 1
+"""
+
+# KEYS: the checkpoint, the offsets. ARGV: for each partition its name, the position that the store must hold at least,
+# and the offset. Nothing is written where one of the checkpoints has fallen behind: returns that partition.
+_WRITE = """
+for i = 1, #ARGV, 3 do
+  local held = tonumber(redis.call('HGET', KEYS[1], ARGV[i]))
+  if held == nil or held < tonumber(ARGV[i + 1]) then return ARGV[i] end
+end
+for i = 1, #ARGV, 3 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 2]) end
+return false
 """
 
 
@@ -70,6 +80,7 @@ class StoredPlaces:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._divide = redis.register_script(_DIVIDE)
+        self._write = redis.register_script(_WRITE)
 
     async def prepare(self, keys: Keys, projection: str, partitions: Collection[str]) -> None:
         """Every partition has a checkpoint from now on, so that a view's position is that of the last of them all."""
@@ -89,6 +100,12 @@ class StoredPlaces:
         stored = await self._redis.hmget(keys.offsets(projection), list(partitions))
         return {name: None if offset is None else int(offset) for name, offset in zip(partitions, stored, strict=True)}
 
-    async def write(self, keys: Keys, projection: str, offsets: Mapping[str, int]) -> None:
-        written: dict[Any, str] = {partition: str(offset) for partition, offset in offsets.items()}
-        await self._redis.hset(keys.offsets(projection), mapping=written)
+    async def write(self, keys: Keys, projection: str, places: Mapping[str, tuple[int, int]]) -> str | None:
+        """Each partition's offset, beside the position that it stands for; all of them or none.
+
+        Returns a partition of which the store does not hold that position any more: in a store that was emptied an
+        offset would outlive what it stands for, and whoever begins there would leave out all before it.
+        """
+        arguments = [part for name, (position, offset) in places.items() for part in (name, position, offset)]
+        lost = await self._write(keys=[keys.checkpoint(projection), keys.offsets(projection)], args=arguments)
+        return None if lost is None else str(lost, "utf-8")
