@@ -33,7 +33,7 @@ pytest: $(READY) ## run the tests (make pytest ARGS=tests/rules: some of them)
 	@$(RUN) ops.fetch || echo "The tests that need them are skipped, by name." >&2
 	$(RUN) pytest -n 2 --dist loadfile $(ARGS)
 
-bench: $(READY) ## run all the benchmarks (make bench ARGS="--seconds 5 --json FILE"; about eight minutes)
+bench: $(READY) ## run all the benchmarks (make bench ARGS="--seconds 5 --json FILE"; about a quarter of an hour)
 	$(RUN) bench all $(ARGS)
 
 stack: $(READY) ## start Postgres, Valkey, Kafka and OpenSearch alone (make stack ARGS=FOLDER), for docs/stack.md
