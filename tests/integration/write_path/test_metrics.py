@@ -76,6 +76,7 @@ async def test_what_waited_while_another_batch_committed(measured: Measured) -> 
     first = asyncio.create_task(measured.writer.execute(receive("lamp", 1)))
     await measured.store.until_appending()
     more = [asyncio.create_task(measured.writer.execute(receive("lamp", 1))) for _ in range(2)]
+    await asyncio.sleep(0)  # they have asked
     await asyncio.sleep(0.05)  # a time that is then to be seen
     with pytest.raises(Busy):
         await measured.writer.execute(receive("lamp", 1))
