@@ -42,7 +42,10 @@ class LoopRecorder:
         await self._appending.open()
 
     async def append(self, stored_events: Sequence[StoredEvent], work: Work, reads: Reads) -> list[int]:
-        """As BatchRecorder.insert_events. Raises psycopg.errors.UniqueViolation when a stream has gone on."""
+        """`work` maps checkouts to when they are due, None once finished; `reads` maps streams to versions they had.
+
+        All or nothing. Raises psycopg.errors.UniqueViolation when a stream has gone on.
+        """
         positions = await self._appending.fetch(
             self._append,
             arrays.uuids([event.originator_id for event in stored_events]),  # type: ignore[misc]

@@ -78,16 +78,12 @@ class BatchRecorder(PostgresApplicationRecorder):
         )
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
-        """Appends all or nothing. `work` maps checkouts to when they are due next, None once they are finished; `reads`
-        maps streams that were read to the versions they had.
+        """Appends all or nothing, as the library asks for it: without open work, and without what was only read.
 
-        Raises eventsourcing.persistence.IntegrityError when a version is taken or a stream that was read has gone on,
-        OperationalError when Postgres is away.
+        Raises eventsourcing.persistence.IntegrityError when a version is taken, OperationalError when Postgres is away.
         It does not retry by itself, as the library does: whether a lost answer was a commit, the caller finds out.
         """
-        work: Work = kwargs.get("work") or {}
-        reads: Reads = kwargs.get("reads") or {}
-        if not stored_events and not work:
+        if not stored_events:
             return []
         with self.datastore.get_connection() as conn, conn.cursor() as cursor:
             cursor.execute(
@@ -97,10 +93,10 @@ class BatchRecorder(PostgresApplicationRecorder):
                     [event.originator_version for event in stored_events],
                     [event.topic for event in stored_events],
                     [event.state for event in stored_events],
-                    list(work),
-                    list(work.values()),
-                    list(reads),
-                    list(reads.values()),
+                    [],
+                    [],
+                    [],
+                    [],
                 ),
                 prepare=True,
             )
