@@ -9,22 +9,45 @@ from domain.values import Money
 
 
 @dataclass(frozen=True, slots=True)
-class Charged:
-    """The money is taken. Final."""
+class Payment:
+    """One payment, and all by which a provider finds it again. `key` is its idempotency key: however often and however
+    concurrently it is used, the payment is authorised and captured at most once.
+
+    `order_id` is for the provider's books and webhooks. `reference` is the provider's own name of it, once it is known.
+    """
+
+    key: str
+    amount: Money
+    token: str
+    order_id: str
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Authorised:
+    """The money is held for us and not taken: `capture` takes it, `cancel` lets it go."""
 
     reference: str
 
 
 @dataclass(frozen=True, slots=True)
+class Captured:
+    """The money is taken, this much of it; what was authorised beyond that is let go. Final."""
+
+    reference: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
 class Declined:
-    """The money is not taken and under this key never will be. `reason` is the provider's code. Final."""
+    """The money is not held and under this key never will be. `reason` is the provider's code. Final."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Cancelled before it was charged; under this key it never will be. Final."""
+    """Let go before it was taken; under this key it never will be. Final."""
 
     reference: str
 
@@ -44,6 +67,16 @@ class Processing:
 
 
 @dataclass(frozen=True, slots=True)
+class CaptureRefused:
+    """Nothing was taken, nor will be under this key.
+
+    `reason` is `not_authorised` (declined, cancelled, let go by the provider, never seen) or a code of its own.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refunded:
     """The money is given back. Final."""
 
@@ -54,14 +87,15 @@ class Refunded:
 class RefundRefused:
     """Nothing was given back, and nothing is remembered under this refund key.
 
-    `reason` is `not_charged`, `exceeds_charge` or a code of the provider's own.
+    `reason` is `not_captured`, `exceeds_capture` or a code of the provider's own.
     """
 
     reason: str
 
 
-FinalOutcome = Charged | Declined | Cancelled
-PaymentOutcome = FinalOutcome | Pending | Processing
+AuthorisationOutcome = Authorised | Captured | Declined | Cancelled
+PaymentOutcome = AuthorisationOutcome | Pending | Processing
+CaptureOutcome = Captured | CaptureRefused
 RefundOutcome = Refunded | RefundRefused
 
 
@@ -82,41 +116,49 @@ class ProviderMisbehaved(ProviderError):
 
 
 class PaymentKeyReused(Exception):
-    """This key was used before with another amount: a fault of the caller's, nothing was charged by this call."""
+    """This key was used before with another amount: a fault of the caller's, nothing came of this call."""
 
 
 class PaymentRefused(Exception):
-    """The provider does not take this charge as it is, nor would the next time. Nothing was charged by the call."""
+    """The provider does not take this payment as it is, nor would the next time. Nothing came of the call."""
 
 
 class PaymentProvider(Protocol):
-    """A provider of payments. `key` is the idempotency key of one payment: however often and however concurrently
-    it is used, the payment is charged at most once.
+    """A provider of payments in two steps: the money is held first, and taken once the order stands.
 
     Every method raises ProviderUnreachable, ProviderTimeout or ProviderMisbehaved, may be repeated after that, and
     answers within a bound of its own.
     """
 
-    async def charge(self, key: str, amount: Money, token: str, order_id: str) -> PaymentOutcome:
-        """Charge `amount` to what `token` stands for; a key that is known gets the outcome it has by now.
+    async def authorise(self, payment: Payment) -> PaymentOutcome:
+        """Have the amount held on what the token stands for; a key that is known gets the outcome it has by now.
 
-        `order_id` is for the provider's books and webhooks. Raises PaymentKeyReused, PaymentRefused as well.
+        Raises PaymentKeyReused, PaymentRefused as well.
         """
         ...
 
-    async def find(self, key: str) -> PaymentOutcome | None:
-        """What the provider knows of this payment; None: nothing, so nothing was charged (yet)."""
+    async def find(self, payment: Payment) -> PaymentOutcome | None:
+        """What the provider knows of this payment; None: nothing, so nothing is held (yet)."""
         ...
 
-    async def cancel(self, key: str) -> PaymentOutcome:
-        """See to it that this payment is never charged from now on; a key never seen is remembered as cancelled.
+    async def capture(self, payment: Payment, amount: Money) -> CaptureOutcome:
+        """Take `amount` of what is held, all or a part of it, once: the rest is let go.
 
-        Returns Cancelled, or the final outcome that came first: Charged (then `refund` is the way) or Declined.
+        Of what was captured before it says how much that was, whatever `amount` is now. More than was authorised, or
+        nothing, is refused.
         """
         ...
 
-    async def refund(self, key: str, refund_key: str, amount: Money) -> RefundOutcome:
-        """Give back `amount`, all of the payment or a part; the sum of refunds never exceeds what was charged.
+    async def cancel(self, payment: Payment) -> AuthorisationOutcome:
+        """See to it that this payment is never taken from now on: what is held is let go, a key never seen is
+        remembered as cancelled.
+
+        Returns Cancelled, or the final outcome that came first: Captured (then `refund` is the way) or Declined.
+        """
+        ...
+
+    async def refund(self, payment: Payment, refund_key: str, amount: Money) -> RefundOutcome:
+        """Give back `amount`, all that was captured or a part; the sum of refunds never exceeds what was captured.
 
         `refund_key` is the idempotency key of this refund, unique within its payment. Raises PaymentKeyReused
         when that was used before with another amount.

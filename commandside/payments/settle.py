@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from commandside.payments.port import (
-    FinalOutcome,
+    AuthorisationOutcome,
+    Payment,
     PaymentProvider,
     PaymentRefused,
     Pending,
     Processing,
     ProviderError,
 )
-from domain.values import Money
 
 ATTEMPT_TIMEOUT_SECONDS: Final = 3.0
 FIRST_PAUSE_SECONDS: Final = 0.1
@@ -26,20 +26,17 @@ LONGEST_PAUSE_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class StillUnknown:
-    """The deadline came first: the payment may have been charged or may yet be. `reason` is for the log."""
+    """The deadline came first: the money may be held or may yet be. `reason` is for the log."""
 
     reason: str
 
 
-Settled = FinalOutcome | Pending | StillUnknown
+Settled = AuthorisationOutcome | Pending | StillUnknown
 
 
 async def settle(
     provider: PaymentProvider,
-    key: str,
-    amount: Money,
-    token: str,
-    order_id: str,
+    payment: Payment,
     deadline: float,
     *,
     asked_before: bool = False,
@@ -47,10 +44,10 @@ async def settle(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     jitter: Callable[[], float] = random.random,
 ) -> Settled:
-    """Charge once, and insist on knowing how it went until `deadline` (seconds of `clock`).
+    """Have the money held once, and insist on knowing how it went until `deadline` (seconds of `clock`).
 
     May be called again with the same key, after a crash too: `asked_before` then. Raises PaymentKeyReused, and
-    PaymentRefused where nothing can have been charged before; every other failure of the provider is waited out.
+    PaymentRefused where nothing can have been held before; every other failure of the provider is waited out.
     `jitter` gives numbers in [0, 1).
     """
     asked = False
@@ -59,13 +56,13 @@ async def settle(
     while (remaining := deadline - clock()) > 0:
         try:
             async with asyncio.timeout(min(ATTEMPT_TIMEOUT_SECONDS, remaining)):
-                # What was asked once may have been charged without an answer: look before charging again.
-                outcome = await (provider.find(key) if asked else provider.charge(key, amount, token, order_id))
+                # What was asked once may have been done without an answer: look before asking again.
+                outcome = await (provider.find(payment) if asked else provider.authorise(payment))
         except PaymentRefused as error:
             if not asked_before:
                 raise
-            # An earlier charge may still be on its way, or was taken before the provider came to refuse: that it is not
-            # charged is for `cancel` to find out.
+            # An earlier request may still be on its way, or was taken before the provider came to refuse: that nothing
+            # is held is for `cancel` to find out.
             asked, reason = True, f"{type(error).__name__}: {error}"
         except (ProviderError, TimeoutError) as error:
             asked, reason = True, f"{type(error).__name__}: {error}".removesuffix(": ")

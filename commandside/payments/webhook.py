@@ -33,19 +33,21 @@ class BadWebhook(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookEvent:
-    """The outcome of the payment `key`. Deliveries are repeated until taken: the same `event_id` is the same event.
+    """What became of the payment `key`. Deliveries are repeated until taken: the same `event_id` is the same event.
 
-    `reason` comes with `payment.declined` only. `created_at` is timezone-aware.
+    `amount` is what was to be authorised. `captured` comes with `payment.captured`, `reason` with `payment.declined`.
+    `created_at` is timezone-aware.
     """
 
     event_id: Text
-    type: Literal["payment.charged", "payment.declined", "payment.cancelled"]
+    type: Literal["payment.authorised", "payment.captured", "payment.declined", "payment.cancelled"]
     key: Text
     order_id: Text
     reference: Text
     amount: Money
     created_at: Annotated[datetime, msgspec.Meta(tz=True)]
     reason: Text | None = None
+    captured: Money | None = None
 
 
 def verify(
@@ -69,6 +71,8 @@ def verify(
         raise BadWebhook(str(error)) from error
     if event.type == "payment.declined" and event.reason is None:
         raise BadWebhook("payment.declined comes without a reason")
+    if event.type == "payment.captured" and event.captured is None:
+        raise BadWebhook("payment.captured does not say how much")
     return event
 
 
