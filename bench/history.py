@@ -19,8 +19,9 @@ from commandside.commands.fields import AddressField, MoneyField
 from commandside.event_store.memory import MemoryEventStore
 from commandside.handlers import cart, catalogue, inventory
 from commandside.handlers.context import Context, Shop
+from commandside.payments.port import Authorised, Captured
 from commandside.saga import concluding
-from commandside.saga.starting import Terms, start
+from commandside.saga.starting import Started, Terms, start
 from commandside.writer import Writer
 from domain.events import AnyEvent
 from domain.pricing import ShippingMethod, Tariff
@@ -86,9 +87,13 @@ async def _order(writer: Writer, owner: str, skus: list[str]) -> None:
     order_id = uuid7()
     command = CheckOut(owner=owner, idempotency_key=str(order_id), order_id=order_id, wanted=wanted)
     context = Context(a_cause())
-    await writer.execute(partial(start, command=command, context=context, shop=SHOP, terms=TERMS))
+    started = await writer.execute(partial(start, command=command, context=context, shop=SHOP, terms=TERMS))
     paid = replace(context.cause, at=datetime.now(UTC))
-    await writer.execute(partial(concluding.place, order_id=order_id, reference=f"pay_{order_id}", cause=paid))
+    held = Authorised(f"pay_{order_id}")
+    assert isinstance(started.result, Started), "nothing stands in its way"
+    taken = Captured(held.reference, started.result.amount)
+    await writer.execute(partial(concluding.place, order_id=order_id, payment=held, cause=paid))
+    await writer.execute(partial(concluding.capture, order_id=order_id, payment=taken, cause=paid))
 
 
 def _moved(event: AnyEvent, copy: int) -> AnyEvent:

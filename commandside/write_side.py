@@ -12,6 +12,8 @@ from commandside.event_store import EventStore
 from commandside.handlers.context import Answer, Context, Shop
 from commandside.metrics import WriterMetrics
 from commandside.payments.port import PaymentProvider
+from commandside.saga.capturing import Capturing
+from commandside.saga.causes import Causes
 from commandside.saga.checkout import CheckoutSaga
 from commandside.saga.resumption import Resumption
 from commandside.saga.starting import Terms
@@ -49,11 +51,15 @@ class WriteSide:
         self.shop = shop
         self.clock = clock
         self.writer = Writer(store, metrics=metrics)
-        self.saga = CheckoutSaga(self.writer, provider, shop, terms, clock, answer_within_seconds=answer_within_seconds)
+        self.capturing = Capturing(self.writer, provider, Causes(clock))
+        self.saga = CheckoutSaga(
+            self.writer, provider, self.capturing, shop, terms, clock, answer_within_seconds=answer_within_seconds
+        )
         self.resumption = Resumption(
             store,
             self.writer,
             self.saga,
+            self.capturing,
             provider,
             clock,
             settle_within_seconds=min(RESUMED_SETTLE_WITHIN_SECONDS, answer_within_seconds),
@@ -67,6 +73,7 @@ class WriteSide:
 
     async def stop(self) -> None:
         await self.resumption.stop()
+        await self.capturing.stop()
         await self.writer.stop()
 
     async def execute(self, handler: Handler[C_contra], command: C_contra, context: Context) -> Committed[Answer]:

@@ -13,4 +13,17 @@ from typing import Any
 State = dict[str, Any]
 Upcasters = Mapping[str, tuple[str, Callable[[State], State]]]
 
-UPCASTERS: Upcasters = {}
+
+def _order_placed_v2(state: State) -> State:
+    """An order was placed only when its payment had been taken."""
+    return {**state, "payment_captured": True}
+
+
+def _checkout_completed_v2(state: State) -> State:
+    return {**state, "capture_after": None}
+
+
+UPCASTERS: Upcasters = {
+    "order.placed.v1": ("order.placed.v2", _order_placed_v2),
+    "checkout.completed.v1": ("checkout.completed.v2", _checkout_completed_v2),
+}

@@ -13,7 +13,9 @@ from msgspec.structs import replace
 from domain.events import AnyEvent
 from domain.events.order import (
     OrderCancelled,
+    OrderPaymentCaptured,
     OrderPaymentFailed,
+    OrderPaymentReleased,
     OrderPlaced,
     OrderRefunded,
     OrderSubmitted,
@@ -29,7 +31,7 @@ from projections.versions import advance
 ShipmentStatus = Literal["placed", "processing", "packed", "shipped", "delivered"]
 Standing = Literal["pending_payment", "placed", "cancelled", "payment_failed", "returned", "refunded"]
 OrderStatus = Standing | ShipmentStatus
-PaymentStatus = Literal["pending", "captured", "failed", "partially_refunded", "refunded"]
+PaymentStatus = Literal["pending", "authorised", "captured", "failed", "partially_refunded", "refunded", "voided"]
 # Least advanced first: with several shipments the least advanced one speaks for the order.
 PROGRESS: tuple[ShipmentStatus, ...] = ("placed", "processing", "packed", "shipped", "delivered")
 
@@ -106,6 +108,7 @@ class Ledger(Struct, frozen=True):
     submitted_at: datetime
     standing: Standing
     refunded: Money
+    payment: Literal["held", "captured", "released"] = "captured"  # as it always was, where a stored view has none
 
 
 class OrderView(Struct, frozen=True):
@@ -154,12 +157,21 @@ def _submitted(event: OrderSubmitted) -> OrderView:
         history=(StatusChange("pending_payment", event.timestamp, event.actor),),
     )
     nothing = Money.zero(event.total.currency)
-    return OrderView(page, event.owner, Ledger(event.timestamp, "pending_payment", nothing))
+    return OrderView(page, event.owner, Ledger(event.timestamp, "pending_payment", nothing, "held"))
 
 
 def _placed(view: OrderView, event: OrderPlaced) -> OrderView:
     payment = replace(view.page.payment, reference=event.payment_reference)
-    return _changed(view, event, "placed", placed_at=event.timestamp, payment=payment)
+    paid = _with_payment(view, "captured" if event.payment_captured else "held")
+    return _changed(paid, event, "placed", placed_at=event.timestamp, payment=payment)
+
+
+def _payment_captured(view: OrderView, event: OrderPaymentCaptured) -> OrderView:
+    return _changed(_with_payment(view, "captured"), event)
+
+
+def _payment_released(view: OrderView, event: OrderPaymentReleased) -> OrderView:
+    return _changed(_with_payment(view, "released"), event)
 
 
 def _payment_failed(view: OrderView, event: OrderPaymentFailed) -> OrderView:
@@ -239,9 +251,15 @@ def _payment_status(ledger: Ledger, page: OrderPage) -> PaymentStatus:
         return "pending"
     if ledger.standing == "payment_failed" or page.payment.reference is None:
         return "failed"
+    if ledger.payment != "captured":
+        return "voided" if ledger.payment == "released" else "authorised"
     if ledger.refunded.amount == 0:
         return "captured"
     return "partially_refunded" if ledger.refunded < page.total else "refunded"
+
+
+def _with_payment(view: OrderView, payment: Literal["held", "captured", "released"]) -> OrderView:
+    return replace(view, ledger=replace(view.ledger, payment=payment))
 
 
 def _status(standing: Standing, shipments: tuple[Shipment, ...]) -> OrderStatus:
@@ -281,7 +299,9 @@ def _units(items: Iterable[Item | OrderItem]) -> Counter[str]:
 
 _CHANGES: dict[type, Callable[[OrderView, Any], OrderView]] = {
     OrderPlaced: _placed,
+    OrderPaymentCaptured: _payment_captured,
     OrderPaymentFailed: _payment_failed,
+    OrderPaymentReleased: _payment_released,
     ShipmentPacked: _shipment_packed,
     ShipmentShipped: _shipment_shipped,
     ShipmentDelivered: _shipment_delivered,

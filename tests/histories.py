@@ -168,8 +168,10 @@ def orders(draw: st.DrawFn, order_id: UUID | None = None, owner: str = "customer
     _run_commands(
         draw,
         [
-            lambda: order.place("pay-1", draw(causes())),
+            lambda: order.place("pay-1", draw(st.booleans()), draw(causes())),
             lambda: order.fail_payment("declined", draw(causes())),
+            lambda: order.capture_payment(order.totals.total, "pay-1", draw(causes())),
+            lambda: order.release_payment("pay-1", draw(causes())),
             lambda: order.pack(draw(shipment_ids), draw(causes())),
             lambda: order.ship(draw(shipment_ids), draw(texts), draw(texts), draw(causes())),
             lambda: order.deliver(draw(shipment_ids), draw(causes())),
@@ -181,7 +183,7 @@ def orders(draw: st.DrawFn, order_id: UUID | None = None, owner: str = "customer
             lambda: order.refund(draw(return_ids), draw(prices), "ref", draw(causes())),
             lambda: order.refund("rest", order.totals.total - order.refunded, "ref", draw(causes())),
         ],
-        first=[lambda: order.place("pay-1", draw(causes()))] if draw(st.booleans()) else [],
+        first=[lambda: order.place("pay-1", draw(st.booleans()), draw(causes()))] if draw(st.booleans()) else [],
     )
     return order
 

@@ -90,7 +90,10 @@ def checkout_histories(draw: st.DrawFn) -> list[AnyEvent]:
         checkout,
         [
             lambda: checkout.defer_payment("pay-1", draw(later), draw(causes)),
-            lambda: checkout.complete("pay-1", draw(causes)),
+            lambda: checkout.complete("pay-1", draw(st.none() | later), draw(causes)),
+            lambda: checkout.capture("pay-1", checkout.amount_to_capture, draw(causes)),
+            lambda: checkout.release_payment("pay-1", draw(causes)),
+            lambda: checkout.refuse_capture("not_authorised", draw(causes)),
             lambda: checkout.decline("no", draw(causes)),
             lambda: checkout.expire(draw(st.booleans()), draw(later), draw(causes)),
             lambda: checkout.payment_voided(draw(causes)),

@@ -135,7 +135,7 @@ async def receive_return(
 
 
 async def _after_refund(write_side: WriteSide, order_id: UUID) -> Response:
-    await write_side.resumption.refund_now(order_id)
+    await write_side.capturing.move_now(order_id)
     current = await write_side.writer.execute(lambda aggregates: orders.current_order(aggregates, order_id))
     return answer(current)
 

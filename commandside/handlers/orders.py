@@ -31,7 +31,7 @@ def cancel_order(aggregates: Aggregates, command: CancelOrder, context: Context)
     aggregates.load([command.order_id, checkout_stream(command.order_id)])
     order = owned_order(aggregates, command.order_id, command.owner)
     checkout = _checkout(aggregates, command.order_id)
-    stock = _claimed(aggregates, checkout.claims)
+    stock = claimed_stock(aggregates, checkout.claims)
     context.ensure_current(order)
     if order.standing == "pending_payment":  # the saga's to end: nothing is sold yet that could be restocked
         raise InvalidTransition("order", order.status, "cancelled")
@@ -85,7 +85,7 @@ def receive_return(aggregates: Aggregates, command: ReceiveReturn, context: Cont
     order = owned_order(aggregates, command.order_id, None)
     checkout = _checkout(aggregates, command.order_id)
     returned = order.find_return(command.return_id)
-    stock = _claimed(aggregates, order.restock_claims(returned.items))
+    stock = claimed_stock(aggregates, order.restock_claims(returned.items))
     context.ensure_current(order)
     order.receive_return(command.return_id, context.cause)
     for claim, item in stock:
@@ -102,15 +102,15 @@ def owned_order(aggregates: Aggregates, order_id: UUID, owner: str | None) -> Or
     return order
 
 
+def claimed_stock(aggregates: Aggregates, claims: tuple[StockClaim, ...]) -> list[tuple[StockClaim, StockItem]]:
+    items = aggregates.find_all(StockItem, [stock_stream(claim.sku, claim.warehouse_id) for claim in claims])
+    return [(claim, items[stock_stream(claim.sku, claim.warehouse_id)]) for claim in claims]
+
+
 def _checkout(aggregates: Aggregates, order_id: UUID) -> Checkout:
     checkout = aggregates.find(Checkout, checkout_stream(order_id))
     assert checkout is not None, "an order is submitted in one append with its checkout"
     return checkout
-
-
-def _claimed(aggregates: Aggregates, claims: tuple[StockClaim, ...]) -> list[tuple[StockClaim, StockItem]]:
-    items = aggregates.find_all(StockItem, [stock_stream(claim.sku, claim.warehouse_id) for claim in claims])
-    return [(claim, items[stock_stream(claim.sku, claim.warehouse_id)]) for claim in claims]
 
 
 def _request_refund(checkout: Checkout, refund_id: str, amount: Money, reason: str, context: Context) -> None:

@@ -1,15 +1,14 @@
-"""Checkout on one page: reserve, be paid, place; declined or out of time: release.
+"""Checkout on one page: reserve, have the money held, place, take the money; declined or out of time: release.
 
-Two appends, and the provider between them, outside any transaction.
+Two appends, and the provider between them, outside any transaction; the money is taken while the shopper is answered.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -19,16 +18,26 @@ import structlog
 
 from commandside.commands import CheckOut
 from commandside.handlers.context import Context, Shop
-from commandside.payments.port import Cancelled, Charged, Declined, PaymentProvider, PaymentRefused, Pending
+from commandside.payments.port import (
+    Authorised,
+    Cancelled,
+    Captured,
+    Declined,
+    Payment,
+    PaymentProvider,
+    PaymentRefused,
+    Pending,
+)
 from commandside.payments.settle import Settled, StillUnknown, settle
 from commandside.payments.webhook import WebhookEvent
 from commandside.saga import concluding
+from commandside.saga.capturing import Capturing
+from commandside.saga.causes import Causes, Clock
 from commandside.saga.concluding import Concluded, NoSuchCheckout
 from commandside.saga.starting import Terms, Told, start
 from commandside.writer import Committed, Writer
-from domain.values import Cause, Money
+from domain.values import Cause
 
-Clock = Callable[[], datetime]
 HURRIED_SECONDS = 1.0  # what a payment under way is still given once the process is to end
 WEBHOOK_PATIENCE = timedelta(seconds=30)  # how long a webhook may be late before the provider is asked
 REFUSED = "refused_by_provider"
@@ -54,6 +63,7 @@ class CheckoutSaga:
         self,
         writer: Writer,
         provider: PaymentProvider,
+        capturing: Capturing,
         shop: Shop,
         terms: Terms,
         clock: Clock,
@@ -62,9 +72,11 @@ class CheckoutSaga:
     ) -> None:
         self._writer = writer
         self._provider = provider
+        self._capturing = capturing
         self._shop = shop
         self._terms = terms
         self._clock = clock
+        self._causes = Causes(clock)
         self._answer_within_seconds = answer_within_seconds
         self._hurried = False
         self._waiting: dict[asyncio.Timeout, None] = {}  # in the order in which they began
@@ -78,8 +90,9 @@ class CheckoutSaga:
         )
         if isinstance(started.result, Told):
             return _told(started.result, started.position)
-        token = command.wanted.payment_token
-        outcome = await self._pay_unless_hurried(command.order_id, started.result.amount, token, deadline)
+        key = str(command.order_id)
+        payment = Payment(key, started.result.amount, command.wanted.payment_token, key)
+        outcome = await self._authorise_unless_hurried(payment, deadline)
         concluded = await self.conclude(command.order_id, outcome, replace(context.cause, at=self._clock()))
         return CheckoutAnswer(
             concluded.result.status,
@@ -98,39 +111,33 @@ class CheckoutSaga:
             for waiting in self._waiting:
                 waiting.reschedule(asyncio.get_running_loop().time() + HURRIED_SECONDS)
 
-    async def _pay_unless_hurried(self, order_id: UUID, amount: Money, token: str, deadline: float) -> Settled:
+    async def _authorise_unless_hurried(self, payment: Payment, deadline: float) -> Settled:
         waiting = asyncio.timeout(HURRIED_SECONDS if self._hurried else None)
         self._waiting[waiting] = None
         try:
             async with waiting:
-                return await self.pay(order_id, amount, token, deadline)
+                return await self.authorise(payment, deadline)
         except TimeoutError:
             return StillUnknown("the process is to end")
         finally:
             del self._waiting[waiting]
 
-    async def pay(
-        self, order_id: UUID, amount: Money, token: str, deadline: float, *, asked_before: bool = False
-    ) -> Settled:
+    async def authorise(self, payment: Payment, deadline: float, *, asked_before: bool = False) -> Settled:
         """Asks the provider, outside any transaction; the order's id is the payment's idempotency key."""
-        if amount.amount == 0:
-            return Charged("nothing-to-pay")
-        key = str(order_id)
+        if payment.amount.amount == 0:
+            return Captured("nothing-to-pay", payment.amount)
         try:
-            return await settle(self._provider, key, amount, token, key, deadline, asked_before=asked_before)
+            return await settle(self._provider, payment, deadline, asked_before=asked_before)
         except PaymentRefused as error:
-            _log.error(
-                "payment refused", order_id=key, reason=str(error)
-            )  # not the shopper's doing: somebody has to look
+            # Not the shopper's doing: somebody has to look.
+            _log.error("payment refused", order_id=payment.order_id, reason=str(error))
             return Declined(REFUSED)
 
     async def conclude(self, order_id: UUID, outcome: Settled, cause: Cause) -> Committed[Concluded]:
         """Makes of the checkout what its payment came to; again, by a webhook or the resumption: nothing more."""
         match outcome:
-            case Charged(reference):
-                return await self._writer.execute(
-                    partial(concluding.place, order_id=order_id, reference=reference, cause=cause)
-                )
+            case Authorised() | Captured():
+                return await self._place(order_id, outcome, cause)
             case Declined(reason):
                 return await self._decline(order_id, reason, cause)
             case Cancelled():
@@ -144,18 +151,18 @@ class CheckoutSaga:
     async def withdraw(self, order_id: UUID, owner: str | None, reason: str | None, context: Context) -> bool:
         """Ends a checkout whose payment is still awaited, as the shopper wishes. False: it is not awaited.
 
-        Afterwards the order is cancelled, or placed where the provider had charged already.
+        Afterwards the order is cancelled, or placed where the provider had taken the money already.
 
-        Raises NotFound, StaleVersion, ProviderError when the provider does not say that it will not charge.
+        Raises NotFound, StaleVersion, ProviderError when the provider does not say that it will not take it.
         """
         pending = await self._writer.execute(
-            partial(concluding.awaits_payment, order_id=order_id, owner=owner, context=context)
+            partial(concluding.awaited_payment, order_id=order_id, owner=owner, context=context)
         )
-        if not pending.result:
+        if pending.result is None:
             return False
-        outcome = await self._provider.cancel(str(order_id))
+        outcome = await self._provider.cancel(pending.result)
         cause = replace(context.cause, at=self._clock())
-        if isinstance(outcome, Charged):
+        if isinstance(outcome, Authorised | Captured):
             await self.conclude(order_id, outcome, cause)
         else:
             await self._writer.execute(partial(concluding.withdraw, order_id=order_id, reason=reason, cause=cause))
@@ -164,14 +171,15 @@ class CheckoutSaga:
     async def on_webhook(self, event: WebhookEvent) -> None:
         """What the provider tells of its own accord; late, repeated or out of order it does no harm."""
         outcomes: dict[str, Settled] = {
-            "payment.charged": Charged(event.reference),
+            "payment.authorised": Authorised(event.reference),
+            "payment.captured": Captured(event.reference, event.captured or event.amount),
             "payment.declined": Declined(event.reason or "declined"),
             "payment.cancelled": Cancelled(event.reference),
         }
-        cause = self.cause_of("provider", event.event_id, event.order_id)
+        cause = self._causes.of("provider", event.event_id, event.order_id)
         try:
             order_id = UUID(event.order_id)
-            expected = await self._writer.execute(partial(concluding.payment_of, order_id=order_id))
+            expected = await self._writer.execute(partial(concluding.amount_of, order_id=order_id))
         except (NoSuchCheckout, ValueError):
             _log.warning("webhook of no order of ours", event_id=event.event_id, order_id=event.order_id)
             return
@@ -181,8 +189,11 @@ class CheckoutSaga:
             return
         await self.conclude(order_id, outcomes[event.type], cause)
 
-    def cause_of(self, actor: str, causation_id: str, order_id: str) -> Cause:
-        return Cause(self._clock(), f"system:{actor}", causation_id, order_id)
+    async def _place(self, order_id: UUID, payment: Authorised | Captured, cause: Cause) -> Committed[Concluded]:
+        placed = await self._writer.execute(partial(concluding.place, order_id=order_id, payment=payment, cause=cause))
+        if isinstance(payment, Authorised):
+            self._capturing.soon(order_id)
+        return placed
 
     async def _decline(self, order_id: UUID, reason: str, cause: Cause) -> Committed[Concluded]:
         return await self._writer.execute(partial(concluding.decline, order_id=order_id, reason=reason, cause=cause))

@@ -1,9 +1,11 @@
-"""The second append of a checkout: what its payment came to. Decided again, each changes nothing more."""
+"""The second append of a checkout, what its payment came to, and those about its money. Decided again, each changes
+nothing more.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,15 +13,20 @@ import msgspec
 
 from commandside.aggregates import Aggregates
 from commandside.handlers.context import Context
-from commandside.handlers.orders import owned_order
+from commandside.handlers.orders import claimed_stock, owned_order
+from commandside.payments.port import Authorised, Captured, Payment
 from commandside.problems import PaymentDeclined, problem, status_of
 from commandside.representations import order as order_body
 from commandside.representations import pending_order
+from commandside.saga.unfinished import payment_of
 from domain.aggregates import Cart, Checkout, Order, Receipt, StockItem
 from domain.identity import cart_stream, checkout_stream, stock_stream
 from domain.values import Cause, Money
 
 WITHDRAWN = "cancelled_by_shopper"
+NOT_CAPTURED = "the payment could not be taken"
+# How long the process that placed an order has to take its money before the resumption does.
+CAPTURE_GRACE = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +51,27 @@ class _Parts:
     stock: tuple[StockItem, ...]
 
 
-def place(aggregates: Aggregates, order_id: UUID, reference: str, cause: Cause) -> Concluded:
-    """Paid: the order stands, the stock is sold, the cart is done with.
+def place(aggregates: Aggregates, order_id: UUID, payment: Authorised | Captured, cause: Cause) -> Concluded:
+    """The money is held: the order stands, the stock is sold, the cart is done with; what remains is to take it.
 
-    Paid too late, when the checkout has been given up: the money goes back.
+    Of a checkout that has been given up: what is held is let go by the resumption; what was taken, though nobody here
+    asked for that, goes back.
     """
     parts = _parts(aggregates, order_id)
+    taken = payment if isinstance(payment, Captured) else None
     if parts.checkout.awaits_payment:
         for item in parts.stock:
             item.commit(str(order_id), cause)
-        parts.order.place(reference, cause)
+        parts.order.place(payment.reference, taken is not None, cause)
         parts.cart.check_out(str(order_id), parts.checkout.items, cause)
-        parts.checkout.complete(reference, cause)
+        parts.checkout.complete(payment.reference, None if taken else cause.at + CAPTURE_GRACE, cause)
         return _answer(parts, 201, order_body(parts.order), cause)
-    if parts.checkout.status in ("expired", "declined"):
+    if taken and parts.checkout.status in ("expired", "declined"):
         parts.checkout.request_refund(
-            f"late-{order_id}", parts.checkout.amount, "paid after the checkout was given up", cause.at, cause
+            f"late-{order_id}", taken.amount, "paid after the checkout was given up", cause.at, cause
         )
+    elif taken:
+        capture(aggregates, order_id, taken, cause)
     return _told(parts)
 
 
@@ -117,15 +128,19 @@ def answer_pending(
     return _told(parts)
 
 
-def awaits_payment(aggregates: Aggregates, order_id: UUID, owner: str | None, context: Context) -> bool:
-    """Raises NotFound, also when the order is not this owner's; StaleVersion."""
+def awaited_payment(aggregates: Aggregates, order_id: UUID, owner: str | None, context: Context) -> Payment | None:
+    """None: this order's payment is not awaited (any more).
+
+    Raises NotFound, also when the order is not this owner's; StaleVersion.
+    """
+    aggregates.load([order_id, checkout_stream(order_id)])
     order = owned_order(aggregates, order_id, owner)
     context.ensure_current(order)
-    return order.standing == "pending_payment"
+    return payment_of(_checkout(aggregates, order_id)) if order.standing == "pending_payment" else None
 
 
-def payment_of(aggregates: Aggregates, order_id: UUID) -> Money:
-    """What the provider was asked to charge. Raises NoSuchCheckout."""
+def amount_of(aggregates: Aggregates, order_id: UUID) -> Money:
+    """What the provider was asked for. Raises NoSuchCheckout."""
     return _checkout(aggregates, order_id).amount
 
 
@@ -133,12 +148,53 @@ def postpone(aggregates: Aggregates, order_id: UUID, reason: str, resume_after: 
     _checkout(aggregates, order_id).postpone(reason, resume_after, cause)
 
 
+def capture(aggregates: Aggregates, order_id: UUID, payment: Captured, cause: Cause) -> None:
+    """The provider took the money of a placed order; of what was to go back already it took so much less."""
+    checkout, order = _checkout(aggregates, order_id), _order(aggregates, order_id)
+    if checkout.capture_due:
+        order.capture_payment(payment.amount, payment.reference, cause)
+        refund_ids = checkout.capture(payment.reference, payment.amount, cause)
+        _note_refunds(checkout, order, refund_ids, payment.reference, cause)
+
+
+def release_payment(aggregates: Aggregates, order_id: UUID, reference: str, cause: Cause) -> None:
+    """All was to go back before it was taken, and the provider has let go of it."""
+    checkout, order = _checkout(aggregates, order_id), _order(aggregates, order_id)
+    if checkout.capture_due:
+        order.release_payment(reference, cause)
+        refund_ids = checkout.release_payment(reference, cause)
+        _note_refunds(checkout, order, refund_ids, reference, cause)
+
+
+def refuse_capture(aggregates: Aggregates, order_id: UUID, reason: str, cause: Cause) -> bool:
+    """The provider does not hold the money any more: the order is cancelled, its goods go back into stock.
+
+    False: it is on its way already. Then somebody has to look; until then it is asked again.
+    """
+    checkout, order = _checkout(aggregates, order_id), _order(aggregates, order_id)
+    if not checkout.capture_due:
+        return True
+    if order.standing != "cancelled":
+        if order.status != "placed" or order.returns:
+            return False
+        stock = claimed_stock(aggregates, checkout.claims)
+        order.cancel(NOT_CAPTURED, cause)
+        for claim, item in stock:
+            item.restock(claim.quantity, order.order_id, cause)
+    order.release_payment(checkout.payment_reference or "", cause)
+    checkout.refuse_capture(reason, cause)
+    return True
+
+
 def refund_made(aggregates: Aggregates, order_id: UUID, refund_id: str, reference: str, cause: Cause) -> None:
-    checkout = _checkout(aggregates, order_id)
-    order = aggregates.find(Order, order_id)
-    assert order is not None, "a checkout is started in one append with its order"
+    checkout, order = _checkout(aggregates, order_id), _order(aggregates, order_id)
     checkout.refund_made(refund_id, reference, cause)
     order.refund(refund_id, checkout.refunds[refund_id].amount, reference, cause)
+
+
+def _note_refunds(checkout: Checkout, order: Order, refund_ids: tuple[str, ...], reference: str, cause: Cause) -> None:
+    for refund_id in refund_ids:
+        order.refund(refund_id, checkout.refunds[refund_id].amount, reference, cause)
 
 
 def _give_up(parts: _Parts, reason: str, cause: Cause) -> Concluded:
@@ -177,6 +233,12 @@ def _parts(aggregates: Aggregates, order_id: UUID) -> _Parts:
     found = aggregates.find_all(StockItem, wanted)
     assert order is not None and cart is not None and receipt is not None, "the first append has all of these"
     return _Parts(checkout, order, cart, receipt, tuple(found[stream_id] for stream_id in wanted))
+
+
+def _order(aggregates: Aggregates, order_id: UUID) -> Order:
+    order = aggregates.find(Order, order_id)
+    assert order is not None, "a checkout is started in one append with its order"
+    return order
 
 
 def _checkout(aggregates: Aggregates, order_id: UUID) -> Checkout:

@@ -4,50 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
 import structlog
 
-from commandside.aggregates import Aggregates
 from commandside.event_store import EventStore, StoreUnavailable
 from commandside.payments.port import (
+    AuthorisationOutcome,
+    Authorised,
     Cancelled,
-    Charged,
+    Captured,
     Declined,
+    Payment,
     PaymentOutcome,
     PaymentProvider,
     ProviderError,
-    Refunded,
 )
 from commandside.payments.settle import StillUnknown
 from commandside.saga import concluding
-from commandside.saga.checkout import CheckoutSaga, Clock
+from commandside.saga.capturing import Capturing
+from commandside.saga.causes import Causes, Clock
+from commandside.saga.checkout import CheckoutSaga
+from commandside.saga.unfinished import Unfinished, look
 from commandside.writer import Busy, Contended, Writer
-from domain.aggregates import Checkout
-from domain.identity import checkout_stream
-from domain.values import Cause, Money
+from domain.values import Cause
 
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(minutes=5)
+_Question = Callable[[Payment], Awaitable[PaymentOutcome | None]]
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Unfinished:
-    """A checkout as it stood when it was looked at."""
-
-    order_id: UUID
-    awaits_payment: bool
-    payment_settled: bool
-    amount: Money
-    payment_token: str
-    expires_at: datetime
-    attempts_count: int
-    refunds_due: tuple[tuple[str, Money], ...]
 
 
 class Resumption:
@@ -58,6 +47,7 @@ class Resumption:
         store: EventStore,
         writer: Writer,
         saga: CheckoutSaga,
+        capturing: Capturing,
         provider: PaymentProvider,
         clock: Clock,
         *,
@@ -69,8 +59,10 @@ class Resumption:
         self._store = store
         self._writer = writer
         self._saga = saga
+        self._capturing = capturing
         self._provider = provider
         self._clock = clock
+        self._causes = Causes(clock)
         self._pause_seconds = pause_seconds
         self._batch_limit_checkouts = batch_limit_checkouts
         self._slots = asyncio.Semaphore(concurrency_limit_checkouts)
@@ -97,7 +89,7 @@ class Resumption:
         return len(due)
 
     async def resume(self, checkout_id: UUID) -> None:
-        unfinished = (await self._writer.execute(partial(_look, checkout_id=checkout_id))).result
+        unfinished = (await self._writer.execute(partial(look, checkout_id=checkout_id))).result
         if unfinished is None:
             return
         if unfinished.awaits_payment:
@@ -105,41 +97,12 @@ class Resumption:
         elif not unfinished.payment_settled:
             await self._settle_expired(unfinished)
         else:
-            await self.make_refunds(unfinished.order_id, unfinished.refunds_due, unfinished.attempts_count)
+            await self._move_money(unfinished)
 
-    async def make_refunds(
-        self, order_id: UUID, refunds: tuple[tuple[str, Money], ...], attempts_count: int = 0
-    ) -> None:
-        put_off: str | None = None
-        for refund_id, amount in refunds:
-            try:
-                outcome = await self._provider.refund(str(order_id), refund_id, amount)
-            except ProviderError as error:
-                put_off = f"refund {refund_id}: {error}"
-                break  # whom we cannot reach for one we cannot reach for the others
-            if not isinstance(outcome, Refunded):
-                _log.error("refund refused", order_id=str(order_id), refund_id=refund_id, reason=outcome.reason)
-                put_off = f"refund {refund_id} refused: {outcome.reason}"
-                continue
-            await self._writer.execute(
-                partial(
-                    concluding.refund_made,
-                    order_id=order_id,
-                    refund_id=refund_id,
-                    reference=outcome.reference,
-                    cause=self._cause(order_id),
-                )
-            )
+    async def _move_money(self, unfinished: Unfinished) -> None:
+        put_off = await self._capturing.move_money(unfinished.order_id)
         if put_off is not None:
-            await self._postpone(order_id, attempts_count, put_off)
-
-    async def refund_now(self, order_id: UUID, within_seconds: float = 3.0) -> None:
-        """Makes the refunds that an order's change has just asked for; what does not work now is resumed later."""
-        unfinished = (await self._writer.execute(partial(_look_by_order, order_id=order_id))).result
-        if unfinished is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(within_seconds):
-                    await self.make_refunds(order_id, unfinished.refunds_due)
+            await self._postpone(unfinished, put_off)
 
     async def _run(self) -> None:
         while True:
@@ -164,35 +127,32 @@ class Resumption:
 
     async def _put_aside(self, checkout_id: UUID, error: Exception) -> None:
         try:
-            unfinished = (await self._writer.execute(partial(_look, checkout_id=checkout_id))).result
+            unfinished = (await self._writer.execute(partial(look, checkout_id=checkout_id))).result
             if unfinished is not None:
-                await self._postpone(unfinished.order_id, unfinished.attempts_count, f"{type(error).__name__}: {error}")
+                await self._postpone(unfinished, f"{type(error).__name__}: {error}")
         except Exception:  # then it stays due, and is tried again with the next sweep
             _log.exception("resumption not put off", checkout_id=str(checkout_id))
 
-    async def _await_payment(self, checkout: _Unfinished) -> None:
+    async def _await_payment(self, checkout: Unfinished) -> None:
         if self._clock() >= checkout.expires_at:
             await self._run_out(checkout)
             return
         deadline = time.monotonic() + self._settle_within_seconds
-        outcome = await self._saga.pay(
-            checkout.order_id, checkout.amount, checkout.payment_token, deadline, asked_before=True
-        )
-        if isinstance(outcome, Charged | Declined | Cancelled):
+        outcome = await self._saga.authorise(checkout.payment, deadline, asked_before=True)
+        if isinstance(outcome, AuthorisationOutcome):
             await self._saga.conclude(checkout.order_id, outcome, self._cause(checkout.order_id))
         else:
             reason = outcome.reason if isinstance(outcome, StillUnknown) else "waiting for the provider's word"
-            await self._postpone(checkout.order_id, checkout.attempts_count, reason, no_later_than=checkout.expires_at)
+            await self._postpone(checkout, reason, no_later_than=checkout.expires_at)
 
-    async def _run_out(self, checkout: _Unfinished) -> None:
-        """The reservation's time is up: the provider must not charge any more, or has. What it cannot say now, it says
-        later: the stock is not held for that.
+    async def _run_out(self, checkout: Unfinished) -> None:
+        """The reservation's time is up: the money is held, and the order placed; or it must not be held any more. What
+        the provider cannot say now, it says later: the stock is not held for that.
         """
-        outcome = await self._cancel_payment(checkout)
-        if isinstance(outcome, Charged):
-            await self._saga.conclude(checkout.order_id, outcome, self._cause(checkout.order_id))
-            return
-        if isinstance(outcome, Declined):
+        outcome = await self._ask(checkout.payment, self._provider.find)
+        if not isinstance(outcome, Authorised | Captured):
+            outcome = await self._ask(checkout.payment, self._provider.cancel)
+        if isinstance(outcome, Authorised | Captured | Declined):
             await self._saga.conclude(checkout.order_id, outcome, self._cause(checkout.order_id))
             return
         await self._writer.execute(
@@ -205,60 +165,38 @@ class Resumption:
             )
         )
 
-    async def _settle_expired(self, checkout: _Unfinished) -> None:
-        outcome = await self._cancel_payment(checkout)
-        if isinstance(outcome, Charged | Declined | Cancelled):
+    async def _settle_expired(self, checkout: Unfinished) -> None:
+        outcome = await self._ask(checkout.payment, self._provider.cancel)
+        if isinstance(outcome, Captured | Declined | Cancelled):
             await self._saga.conclude(checkout.order_id, outcome, self._cause(checkout.order_id))
         else:
-            await self._postpone(checkout.order_id, checkout.attempts_count, "the provider does not say")
+            await self._postpone(checkout, "the provider does not say")
 
-    async def _cancel_payment(self, checkout: _Unfinished) -> PaymentOutcome | None:
-        if checkout.amount.amount == 0:
+    async def _ask(self, payment: Payment, question: _Question) -> PaymentOutcome | None:
+        if payment.amount.amount == 0:
             return Cancelled("nothing-to-pay")
         try:
-            return await self._provider.cancel(str(checkout.order_id))
+            return await question(payment)
         except ProviderError as error:
-            _log.warning("payment not cancelled", order_id=str(checkout.order_id), error=str(error))
+            _log.warning("payment not settled", order_id=payment.order_id, error=str(error))
         except Exception:  # a fault of the adapter's is no answer either
-            _log.exception("payment not cancelled", order_id=str(checkout.order_id))
+            _log.exception("payment not settled", order_id=payment.order_id)
         return None
 
-    async def _postpone(
-        self, order_id: UUID, attempts_count: int, reason: str, no_later_than: datetime | None = None
-    ) -> None:
+    async def _postpone(self, checkout: Unfinished, reason: str, no_later_than: datetime | None = None) -> None:
         # 5 s, 10 s, 20 s ... 5 minutes: doubled no more often than it takes to get there.
-        resume_after = self._clock() + min(FIRST_PAUSE * 2 ** min(attempts_count, 8), LONGEST_PAUSE)
+        resume_after = self._clock() + min(FIRST_PAUSE * 2 ** min(checkout.attempts_count, 8), LONGEST_PAUSE)
         if no_later_than is not None:
             resume_after = min(resume_after, no_later_than)
         await self._writer.execute(
             partial(
                 concluding.postpone,
-                order_id=order_id,
+                order_id=checkout.order_id,
                 reason=reason,
                 resume_after=resume_after,
-                cause=self._cause(order_id),
+                cause=self._cause(checkout.order_id),
             )
         )
 
     def _cause(self, order_id: UUID) -> Cause:
-        return self._saga.cause_of("checkout", f"checkout:{order_id}", str(order_id))
-
-
-def _look(aggregates: Aggregates, checkout_id: UUID) -> _Unfinished | None:
-    checkout = aggregates.find(Checkout, checkout_id)
-    if checkout is None or not checkout.unfinished:
-        return None
-    return _Unfinished(
-        checkout.order_id,
-        checkout.awaits_payment,
-        checkout.payment_settled,
-        checkout.amount,
-        checkout.payment_token,
-        checkout.expires_at,
-        checkout.attempts_count,
-        tuple((refund_id, refund.amount) for refund_id, refund in checkout.refunds.items() if not refund.made),
-    )
-
-
-def _look_by_order(aggregates: Aggregates, order_id: UUID) -> _Unfinished | None:
-    return _look(aggregates, checkout_stream(order_id))
+        return self._causes.of("checkout", f"checkout:{order_id}", str(order_id))

@@ -143,7 +143,7 @@ async def _receive_return(write_side: WriteSide, request: Request, context: Cont
 
 
 async def _after_refund(write_side: WriteSide, order_id: UUID) -> Reply:
-    await write_side.resumption.refund_now(order_id)
+    await write_side.capturing.move_now(order_id)
     return _told(await write_side.writer.execute(lambda aggregates: orders.current_order(aggregates, order_id)))
 
 

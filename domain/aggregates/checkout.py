@@ -8,6 +8,7 @@ from uuid import UUID
 from domain.aggregates.base import EventSourced, evolves
 from domain.errors import InvalidTransition, RuleBroken
 from domain.events.checkout import (
+    CaptureRefused,
     CheckoutCompleted,
     CheckoutDeclined,
     CheckoutExpired,
@@ -15,6 +16,8 @@ from domain.events.checkout import (
     CheckoutPaymentVoided,
     CheckoutPostponed,
     CheckoutStarted,
+    PaymentCaptured,
+    PaymentReleased,
     RefundMade,
     RefundRequested,
 )
@@ -73,15 +76,60 @@ class Checkout(EventSourced):
 
     @property
     def unfinished(self) -> bool:
-        return self.awaits_payment or not self.payment_settled or any(not r.made for r in self.refunds.values())
+        return self.awaits_payment or not self.payment_settled or self.capture_due or bool(self.refunds_due)
+
+    @property
+    def refunds_due(self) -> tuple[tuple[str, Money], ...]:
+        """What was asked for and not made, in the order in which it was asked for."""
+        return tuple((refund_id, refund.amount) for refund_id, refund in self.refunds.items() if not refund.made)
+
+    @property
+    def amount_to_capture(self) -> Money:
+        """What is to go back is not taken in the first place."""
+        back = Money.total((amount for _, amount in self.refunds_due), self.amount.currency)
+        return self.amount - back
 
     def defer_payment(self, reference: str, resume_after: datetime, cause: Cause) -> None:
         if self.status == "started":
             self._trigger(CheckoutPaymentDeferred, cause, reference=reference, resume_after=resume_after)
 
-    def complete(self, payment_reference: str, cause: Cause) -> None:
+    def complete(self, payment_reference: str, capture_after: datetime | None, cause: Cause) -> None:
+        """The order is placed. `capture_after`: when the money that is held is to be taken; None: never."""
         self._ensure_awaits_payment("completed")
-        self._trigger(CheckoutCompleted, cause, payment_reference=payment_reference)
+        self._trigger(CheckoutCompleted, cause, payment_reference=payment_reference, capture_after=capture_after)
+
+    def capture(self, reference: str, amount: Money, cause: Cause) -> tuple[str, ...]:
+        """The provider took `amount`. Returns the refunds that are made by this: as many of those asked for, the oldest
+        first, as what was not taken covers. Nothing happens when it is known.
+        """
+        if not self.capture_due:
+            return ()
+        covered, left = [], self.amount - amount
+        for refund_id, back in self.refunds_due:
+            if left < back:
+                break
+            covered.append(refund_id)
+            left = left - back
+        self._trigger(PaymentCaptured, cause, reference=reference, amount=amount, refund_ids=tuple(covered))
+        return tuple(covered)
+
+    def release_payment(self, reference: str, cause: Cause) -> tuple[str, ...]:
+        """The provider let go of what it held, because all was to go back. Returns the refunds that are made by this.
+
+        Nothing happens when it is known. Raises RuleBroken when something of it is still to be taken.
+        """
+        if not self.capture_due:
+            return ()
+        if self.amount_to_capture.amount > 0:
+            raise RuleBroken("Only what is all to go back is let go of.")
+        covered = tuple(refund_id for refund_id, _ in self.refunds_due)
+        self._trigger(PaymentReleased, cause, reference=reference, refund_ids=covered)
+        return covered
+
+    def refuse_capture(self, reason: str, cause: Cause) -> None:
+        """The provider does not hold the money any more. Nothing happens when nothing was to be taken."""
+        if self.capture_due:
+            self._trigger(CaptureRefused, cause, reason=reason)
 
     def decline(self, reason: str, cause: Cause) -> None:
         self._ensure_awaits_payment("declined")
@@ -115,7 +163,10 @@ class Checkout(EventSourced):
         )
 
     def refund_made(self, refund_id: str, reference: str, cause: Cause) -> None:
+        """Raises RuleBroken while the money is still to be taken: until then so much less is to be taken."""
         if not self.refunds[refund_id].made:
+            if self.capture_due:
+                raise RuleBroken("Only what was taken can be paid back.")
             self._trigger(RefundMade, cause, refund_id=refund_id, reference=reference)
 
     def postpone(self, reason: str, resume_after: datetime, cause: Cause) -> None:
@@ -141,6 +192,8 @@ class Checkout(EventSourced):
         self.status: CheckoutStatus = "started"
         self.payment_reference: str | None = None
         self.payment_settled = True
+        self.capture_due = False
+        self.captured: Money | None = None
         self.failure_reason: str | None = None
         self.attempts_count = 0
         self.refunds: dict[str, Refund] = {}
@@ -156,6 +209,31 @@ class Checkout(EventSourced):
         self.status = "completed"
         self.payment_reference = event.payment_reference
         self.attempts_count = 0
+        if event.capture_after is None:
+            self.captured = self.amount
+        else:
+            self.capture_due = True
+            self.due_at = event.capture_after
+
+    @evolves(PaymentCaptured)
+    def _payment_captured(self, event: PaymentCaptured) -> None:
+        self.captured = event.amount
+        self._money_moved(event.refund_ids)
+
+    @evolves(PaymentReleased)
+    def _payment_released(self, event: PaymentReleased) -> None:
+        self._money_moved(event.refund_ids)
+
+    @evolves(CaptureRefused)
+    def _capture_refused(self, event: CaptureRefused) -> None:
+        self.failure_reason = event.reason
+        self._money_moved(tuple(self.refunds))
+
+    def _money_moved(self, refund_ids: tuple[str, ...]) -> None:
+        self.capture_due = False
+        self.attempts_count = 0
+        for refund_id in refund_ids:
+            self.refunds[refund_id] = replace(self.refunds[refund_id], made=True)
 
     @evolves(CheckoutDeclined)
     def _declined(self, event: CheckoutDeclined) -> None:

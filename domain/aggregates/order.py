@@ -13,7 +13,9 @@ from domain.errors import InvalidTransition, NotFound, NotReturnable, RuleBroken
 from domain.events.base import AnyEvent
 from domain.events.order import (
     OrderCancelled,
+    OrderPaymentCaptured,
     OrderPaymentFailed,
+    OrderPaymentReleased,
     OrderPlaced,
     OrderRefunded,
     OrderSubmitted,
@@ -28,7 +30,7 @@ from domain.values import Address, Cause, Item, Money, OrderLine, ShipmentPlan, 
 
 Standing = Literal["pending_payment", "placed", "cancelled", "payment_failed", "returned", "refunded"]
 OrderStatus = Standing | ShipmentStatus
-PaymentStatus = Literal["pending", "captured", "failed", "partially_refunded", "refunded"]
+PaymentStatus = Literal["pending", "authorised", "captured", "failed", "partially_refunded", "refunded", "voided"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +103,23 @@ class Order(EventSourced):
             return "pending"
         if self.standing == "payment_failed" or self.payment_reference is None:
             return "failed"
+        if not self.payment_captured:
+            return "voided" if self.payment_released else "authorised"
         if self.refunded.amount == 0:
             return "captured"
         return "partially_refunded" if self.refunded < self.totals.total else "refunded"
 
-    def place(self, payment_reference: str, cause: Cause) -> None:
+    def place(self, payment_reference: str, payment_captured: bool, cause: Cause) -> None:
         self._ensure_standing("pending_payment", "placed")
-        self._trigger(OrderPlaced, cause, payment_reference=payment_reference)
+        self._trigger(OrderPlaced, cause, payment_reference=payment_reference, payment_captured=payment_captured)
+
+    def capture_payment(self, amount: Money, reference: str, cause: Cause) -> None:
+        self._ensure_payment_held("captured")
+        self._trigger(OrderPaymentCaptured, cause, amount=amount, reference=reference)
+
+    def release_payment(self, reference: str, cause: Cause) -> None:
+        self._ensure_payment_held("voided")
+        self._trigger(OrderPaymentReleased, cause, reference=reference)
 
     def fail_payment(self, reason: str, cause: Cause) -> None:
         self._ensure_standing("pending_payment", "payment_failed")
@@ -244,6 +256,10 @@ class Order(EventSourced):
         if self.standing != needed:
             raise InvalidTransition("order", self.status, wanted)
 
+    def _ensure_payment_held(self, wanted: str) -> None:
+        if self.payment_status != "authorised":
+            raise InvalidTransition("payment", self.payment_status, wanted)
+
     def _ensure_shipment(self, shipment_id: str, needed: tuple[ShipmentStatus, ...], wanted: str) -> None:
         if shipment_id not in self.shipments:
             raise NotFound("shipment", shipment_id)
@@ -267,6 +283,8 @@ class Order(EventSourced):
         self.standing: Standing = "pending_payment"
         self.placed_at: datetime | None = None
         self.payment_reference: str | None = None
+        self.payment_captured = False
+        self.payment_released = False
         self.returns: dict[str, Return] = {}
         # Units that came back, by shipment and product.
         self.taken_back: dict[str, dict[str, int]] = {}
@@ -280,7 +298,16 @@ class Order(EventSourced):
         self.standing = "placed"
         self.placed_at = event.timestamp
         self.payment_reference = event.payment_reference
+        self.payment_captured = event.payment_captured
         self._note_status(event)
+
+    @evolves(OrderPaymentCaptured)
+    def _payment_was_captured(self, event: OrderPaymentCaptured) -> None:
+        self.payment_captured = True
+
+    @evolves(OrderPaymentReleased)
+    def _payment_was_released(self, event: OrderPaymentReleased) -> None:
+        self.payment_released = True
 
     @evolves(OrderPaymentFailed)
     def _payment_failed(self, event: OrderPaymentFailed) -> None:

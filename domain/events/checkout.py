@@ -33,8 +33,37 @@ class CheckoutPaymentDeferred(Event):
 
 
 class CheckoutCompleted(Event):
-    TOPIC: ClassVar[str] = "checkout.completed.v1"
+    """The order is placed on a payment that is authorised. `capture_after`: what remains is to take the money, and from
+    then on the resumption sees to it; None: nothing remains.
+    """
+
+    TOPIC: ClassVar[str] = "checkout.completed.v2"
     payment_reference: str
+    capture_after: datetime | None
+
+
+class PaymentCaptured(Event):
+    """The money is taken, `amount` of it. `refund_ids` are refunds that are made by this: so much less was taken."""
+
+    TOPIC: ClassVar[str] = "checkout.payment_captured.v1"
+    reference: str
+    amount: Money
+    refund_ids: tuple[str, ...]
+
+
+class PaymentReleased(Event):
+    """All was to go back before any was taken: the authorisation was let go. `refund_ids` are made by this."""
+
+    TOPIC: ClassVar[str] = "checkout.payment_released.v1"
+    reference: str
+    refund_ids: tuple[str, ...]
+
+
+class CaptureRefused(Event):
+    """The provider does not hold the money any more: nothing was taken, and nothing will be."""
+
+    TOPIC: ClassVar[str] = "checkout.capture_refused.v1"
+    reason: str
 
 
 class CheckoutDeclined(Event):

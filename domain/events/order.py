@@ -23,8 +23,26 @@ class OrderSubmitted(Created):
 
 
 class OrderPlaced(Event):
-    TOPIC: ClassVar[str] = "order.placed.v1"
+    """The payment is authorised, or taken already (`payment_captured`), and the stock sold."""
+
+    TOPIC: ClassVar[str] = "order.placed.v2"
     payment_reference: str
+    payment_captured: bool
+
+
+class OrderPaymentCaptured(Event):
+    """The money is taken: all of the total but what was to go back before."""
+
+    TOPIC: ClassVar[str] = "order.payment_captured.v1"
+    amount: Money
+    reference: str
+
+
+class OrderPaymentReleased(Event):
+    """Nothing was taken, and what was held is let go."""
+
+    TOPIC: ClassVar[str] = "order.payment_released.v1"
+    reference: str
 
 
 class OrderPaymentFailed(Event):

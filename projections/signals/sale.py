@@ -11,6 +11,8 @@ from uuid import UUID
 from domain.events import AnyEvent
 from domain.events.order import (
     OrderCancelled,
+    OrderPaymentCaptured,
+    OrderPaymentReleased,
     OrderPlaced,
     OrderRefunded,
     OrderSubmitted,
@@ -27,6 +29,8 @@ LINES_LIMIT_COUNT: Final = 50
 FOLLOWS_PLACING: Final[frozenset[type]] = frozenset(
     {
         OrderPlaced,
+        OrderPaymentCaptured,
+        OrderPaymentReleased,
         ShipmentPacked,
         ShipmentShipped,
         ShipmentDelivered,

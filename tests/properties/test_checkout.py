@@ -15,6 +15,8 @@ from domain.events.checkout import (
     CheckoutDeclined,
     CheckoutExpired,
     CheckoutPaymentVoided,
+    PaymentCaptured,
+    PaymentReleased,
     RefundMade,
 )
 from domain.values import Item, Money, StockClaim
@@ -34,7 +36,10 @@ def at(minute: int) -> datetime:
 
 def ensure_invariants(checkout: Checkout) -> None:
     to_do = [refund_id for refund_id, refund in checkout.refunds.items() if not refund.made]
-    assert checkout.unfinished == (checkout.awaits_payment or not checkout.payment_settled or bool(to_do))
+    assert checkout.unfinished == (
+        checkout.awaits_payment or not checkout.payment_settled or checkout.capture_due or bool(to_do)
+    )
+    assert 0 <= checkout.amount_to_capture.amount <= checkout.amount.amount
     assert sum(refund.amount.amount for refund in checkout.refunds.values()) <= checkout.amount.amount
     assert all(refund.amount.amount > 0 for refund in checkout.refunds.values())
     assert checkout.due_at.utcoffset() is not None
@@ -62,12 +67,15 @@ class CheckoutMachine(RuleBasedStateMachine):
         )
         self.ending: str | None = None
         self.provider_is_silent = False
+        self.capture_due = False
+        self.captured_minor: int | None = None
         self.to_pay_back: dict[str, int] = {}
+        self.never_taken: dict[str, int] = {}
         self.paid_back: dict[str, int] = {}
 
     @property
     def promised(self) -> int:
-        return sum(self.to_pay_back.values()) + sum(self.paid_back.values())
+        return sum(sum(some.values()) for some in (self.to_pay_back, self.paid_back, self.never_taken))
 
     @property
     def may_be_charged(self) -> bool:
@@ -83,14 +91,53 @@ class CheckoutMachine(RuleBasedStateMachine):
         else:
             outcome.then_nothing()
 
-    @rule()
-    def complete(self) -> None:
-        outcome = self.checkout.when(lambda checkout: checkout.complete("pay-1", cause()))
+    @rule(capture_minute=st.none() | minutes)
+    def complete(self, capture_minute: int | None) -> None:
+        capture_after = None if capture_minute is None else at(capture_minute)
+        outcome = self.checkout.when(lambda checkout: checkout.complete("pay-1", capture_after, cause()))
         if self.ending:
             outcome.then_refused(InvalidTransition, wanted="completed")
         else:
             self.ending = "completed"
+            self.capture_due = capture_after is not None
+            self.captured_minor = None if self.capture_due else AMOUNT.amount
             assert self.checkout.now.payment_reference == "pay-1"
+            if capture_after is not None:
+                assert self.checkout.now.due_at == capture_after
+
+    @rule(data=st.data())
+    def capture(self, data: st.DataObject) -> None:
+        """The provider took what was asked for, or all of it: an earlier request came first."""
+        wanted = AMOUNT.amount - sum(self.to_pay_back.values())
+        taken = data.draw(st.sampled_from([AMOUNT.amount, wanted])) if self.capture_due else wanted
+        outcome = self.checkout.when(lambda checkout: checkout.capture("pay-1", Money(taken, "GBP"), cause()))
+        if not self.capture_due:
+            outcome.then_nothing()
+            return
+        self.capture_due, self.captured_minor = False, taken
+        if taken == wanted:
+            self.never_taken, self.to_pay_back = self.to_pay_back, {}
+        assert self.checkout.now.captured == Money(taken, "GBP")
+
+    @rule()
+    def release_payment(self) -> None:
+        outcome = self.checkout.when(lambda checkout: checkout.release_payment("pay-1", cause()))
+        if not self.capture_due:
+            outcome.then_nothing()
+        elif sum(self.to_pay_back.values()) < AMOUNT.amount:
+            outcome.then_refused(RuleBroken)
+        else:
+            self.capture_due = False
+            self.never_taken, self.to_pay_back = self.to_pay_back, {}
+
+    @rule()
+    def refuse_capture(self) -> None:
+        outcome = self.checkout.when(lambda checkout: checkout.refuse_capture("not_authorised", cause()))
+        if not self.capture_due:
+            outcome.then_nothing()
+            return
+        self.capture_due = False
+        self.never_taken, self.to_pay_back = self.to_pay_back, {}
 
     @rule()
     def decline(self) -> None:
@@ -125,7 +172,7 @@ class CheckoutMachine(RuleBasedStateMachine):
         outcome = self.checkout.when(
             lambda checkout: checkout.request_refund(refund_id, Money(amount, "GBP"), "why", at(due), cause())
         )
-        if refund_id in self.to_pay_back or refund_id in self.paid_back or amount == 0:
+        if refund_id in self.to_pay_back | self.paid_back | self.never_taken or amount == 0:
             outcome.then_nothing()
         elif not self.may_be_charged or amount < 0 or self.promised + amount > AMOUNT.amount:
             outcome.then_refused(RuleBroken)
@@ -135,12 +182,14 @@ class CheckoutMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def make_refund(self, data: st.DataObject) -> None:
-        known = sorted({*self.to_pay_back, *self.paid_back})
+        known = sorted({*self.to_pay_back, *self.paid_back, *self.never_taken})
         if known:
             refund_id = data.draw(st.sampled_from(known))
             outcome = self.checkout.when(lambda checkout: checkout.refund_made(refund_id, "back-1", cause()))
-            if refund_id in self.paid_back:
+            if refund_id not in self.to_pay_back:
                 outcome.then_nothing()
+            elif self.capture_due:
+                outcome.then_refused(RuleBroken)
             else:
                 self.paid_back[refund_id] = self.to_pay_back.pop(refund_id)
 
@@ -156,7 +205,7 @@ class CheckoutMachine(RuleBasedStateMachine):
 
     @property
     def has_work_left(self) -> bool:
-        return self.ending is None or self.provider_is_silent or bool(self.to_pay_back)
+        return self.ending is None or self.provider_is_silent or self.capture_due or bool(self.to_pay_back)
 
     @invariant()
     def is_unfinished_exactly_while_work_is_left(self) -> None:
@@ -170,6 +219,13 @@ class CheckoutMachine(RuleBasedStateMachine):
         assert sum(isinstance(event, ENDINGS) for event in past) == (self.ending is not None)
         assert sum(isinstance(event, CheckoutPaymentVoided) for event in past) <= 1
         assert sum(isinstance(event, RefundMade) for event in past) == len(self.paid_back)
+        assert sum(isinstance(event, PaymentCaptured | PaymentReleased) for event in past) <= 1
+
+    @invariant()
+    def what_is_kept_is_what_is_due(self) -> None:
+        """Once all is done, what was taken less what was given back is the amount less all that was to go back."""
+        if self.captured_minor is not None and not self.checkout.now.unfinished:
+            assert self.captured_minor - sum(self.paid_back.values()) == AMOUNT.amount - self.promised
 
     @invariant()
     def holds_now_and_after_a_replay(self) -> None:

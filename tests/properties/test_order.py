@@ -105,6 +105,7 @@ class OrderMachine(RuleBasedStateMachine):
             )
         )
         self.standing = "pending_payment"
+        self.payment = "pending"
         self.progress = ["placed"] * len(plans)
         self.parcels = [units(plan.items) for plan in plans]
         self.services = units(tuple(line for line in lines if line.kind == "service"))
@@ -139,13 +140,30 @@ class OrderMachine(RuleBasedStateMachine):
         there = sum(gone, Counter[str]()) + (self.services if len(gone) == len(self.parcels) else Counter())
         return there - sum(self.returns.values(), Counter[str]())
 
-    @rule()
-    def place(self) -> None:
-        outcome = self.order.when(lambda order: order.place("pay-1", cause()))
+    @rule(captured=st.booleans())
+    def place(self, captured: bool = True) -> None:
+        outcome = self.order.when(lambda order: order.place("pay-1", captured, cause()))
         if self.standing == "pending_payment":
             self.standing = "placed"
+            self.payment = "captured" if captured else "authorised"
         else:
             outcome.then_refused(InvalidTransition, wanted="placed")
+
+    @rule()
+    def capture_payment(self) -> None:
+        outcome = self.order.when(lambda order: order.capture_payment(order.totals.total, "pay-1", cause()))
+        if self.payment == "authorised":
+            self.payment = "captured"
+        else:
+            outcome.then_refused(InvalidTransition, wanted="captured")
+
+    @rule()
+    def release_payment(self) -> None:
+        outcome = self.order.when(lambda order: order.release_payment("pay-1", cause()))
+        if self.payment == "authorised":
+            self.payment = "voided"
+        else:
+            outcome.then_refused(InvalidTransition, wanted="voided")
 
     @rule()
     def fail_payment(self) -> None:
@@ -292,8 +310,8 @@ class OrderMachine(RuleBasedStateMachine):
         order, back = self.order.now, sum(self.refunds.values())
         if self.standing in ("pending_payment", "payment_failed") or order.payment_reference is None:
             assert order.payment_status == ("pending" if self.standing == "pending_payment" else "failed")
-        elif back == 0:
-            assert order.payment_status == "captured"
+        elif self.payment != "captured" or back == 0:
+            assert order.payment_status == self.payment
         else:
             assert order.payment_status == ("refunded" if back == order.totals.total.amount else "partially_refunded")
 

@@ -59,7 +59,7 @@ async def outcome_of(desk: Desk, sale: Sale) -> Outcome:
 def _outcome(found: EventSourced | None) -> Outcome | None:
     match found:
         case Checkout():
-            if found.awaits_payment:
+            if found.awaits_payment or found.capture_due:
                 return Begun()
             if found.status == "completed":
                 return Placed(found.amount)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from http import HTTPStatus
 from typing import Any, Final
 
 from commandside.commands import (
@@ -24,7 +23,7 @@ from commandside.handlers.context import Context
 from counterfoil.imports.errors import ImportStopped
 from counterfoil.imports.retail.desk import Desk
 from counterfoil.imports.retail.invoices import CURRENCY, Sale
-from counterfoil.imports.retail.outcomes import Begun, Outcome, Placed, Refused, Untouched, outcome_of
+from counterfoil.imports.retail.outcomes import Begun, Outcome, Refused, Untouched, outcome_of
 from domain.aggregates import Cart, EventSourced, Product
 from domain.errors import DomainError
 from domain.identity import cart_stream, checkout_stream, product_stream
@@ -42,10 +41,11 @@ async def sell(desk: Desk, sale: Sale, before: Outcome) -> Outcome:
     if isinstance(outcome, Untouched):
         try:
             await _prepare(desk, sale, context)
-            answer = await desk.write_side.saga.check_out(_check_out(sale), context)
+            await desk.write_side.saga.check_out(_check_out(sale), context)
         except DomainError as refusal:
             return await _refuse(desk, sale, context, refusal.detail)
-        outcome = Placed(sale.total) if answer.status == HTTPStatus.CREATED else await outcome_of(desk, sale)
+        await desk.write_side.capturing.drain()  # within the time of this invoice
+        outcome = await outcome_of(desk, sale)
         if isinstance(outcome, Refused):
             return await _refuse(desk, sale, context, outcome.reason)
     for _ in range(PAYMENT_ATTEMPTS_LIMIT_COUNT):

@@ -87,7 +87,7 @@ async def _pay_back(desk: Desk, step: Cancellation | Return) -> None:
     for _ in range(REFUND_ATTEMPTS_LIMIT_COUNT):
         if not await _refund_is_due(desk, step):
             return
-        await desk.write_side.resumption.refund_now(step.sale.order_id)
+        await desk.write_side.capturing.move_now(step.sale.order_id)
     if await _refund_is_due(desk, step):
         raise ImportStopped(
             f"The payment provider does not make the refund of invoice {step.invoice.number}: see its log, and run the "

@@ -62,7 +62,7 @@ def order(owner: str, number: int, sku: str = "lamp") -> Order:
         (ShipmentPlan("s1", "north", (Item(sku, 2),), START + timedelta(days=3)),),
         cause(owner),
     )
-    submitted.place(f"pay-{number}", cause(owner))
+    submitted.place(f"pay-{number}", True, cause(owner))
     return submitted
 
 

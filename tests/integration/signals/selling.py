@@ -30,7 +30,7 @@ def cause(at: datetime = START) -> Cause:
 def order(number: int, *skus: str, at: datetime = START, services: Sequence[str] = ()) -> Order:
     """Placed at `at`."""
     placed = submitted(number, *skus, at=at, services=services)
-    placed.place(f"pay-{number}", cause(at))
+    placed.place(f"pay-{number}", True, cause(at))
     return placed
 
 

@@ -48,7 +48,7 @@ async def test_an_order_counts_when_it_is_placed_and_not_before(redis_client: Re
     sales = projection(redis_client, log)
     await sales.apply(log.events, log.position)
     assert await counted_pairs(redis_client) == {}
-    pending.place("pay", cause())
+    pending.place("pay", True, cause())
     await sales.apply(log.record(pending), log.position)
     assert await counted_pairs(redis_client) == pairs(("a", "b"))
 

@@ -38,7 +38,7 @@ def start_checkout(aggregates: Aggregates) -> None:
 def complete_checkout(aggregates: Aggregates) -> None:
     checkout = aggregates.find(Checkout, checkout_stream(ORDER_ID))
     assert checkout is not None
-    checkout.complete("pay-1", cause())
+    checkout.complete("pay-1", None, cause())
 
 
 def spoil_checkout(aggregates: Aggregates) -> None:

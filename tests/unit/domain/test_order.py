@@ -9,7 +9,9 @@ from domain.aggregates import Order
 from domain.errors import InvalidTransition, NotFound, NotReturnable, RuleBroken
 from domain.events.order import (
     OrderCancelled,
+    OrderPaymentCaptured,
     OrderPaymentFailed,
+    OrderPaymentReleased,
     OrderPlaced,
     OrderRefunded,
     ReturnReceived,
@@ -43,7 +45,7 @@ def placed(*lines: OrderLine, tax: int = 0) -> Given[Order]:
         ShipmentPlan("s1", "south", (Item("lamp", 1),), START),
     )
     order = submitted(*lines, tax=tax, shipments=plans if LAMPS in lines else ())
-    order.when(lambda order: order.place("pay-1", cause(1)))
+    order.when(lambda order: order.place("pay-1", True, cause(1)))
     return order
 
 
@@ -56,13 +58,37 @@ def shipped(*lines: OrderLine, tax: int = 0) -> Given[Order]:
 
 
 def test_an_order_is_paid_or_not_and_that_once() -> None:
-    submitted(LAMPS).when(lambda order: order.place("pay-1", cause())).then(event(OrderPlaced))
+    submitted(LAMPS).when(lambda order: order.place("pay-1", False, cause())).then(event(OrderPlaced))
     failed = submitted(LAMPS)
     failed.when(lambda order: order.fail_payment("declined", cause())).then(event(OrderPaymentFailed))
-    failed.when(lambda order: order.place("pay-1", cause())).then_refused(
+    failed.when(lambda order: order.place("pay-1", False, cause())).then_refused(
         InvalidTransition, current_status="payment_failed", wanted="placed"
     )
     placed(LAMPS).when(lambda order: order.fail_payment("declined", cause())).then_refused(InvalidTransition)
+
+
+def test_what_is_held_is_taken_or_let_go_once() -> None:
+    held = submitted(LAMPS)
+    held.when(lambda order: order.capture_payment(order.totals.total, "pay-1", cause())).then_refused(
+        InvalidTransition, current_status="pending", wanted="captured"
+    )
+    held.when(lambda order: order.place("pay-1", False, cause()))
+    assert held.aggregate.payment_status == "authorised"
+    held.when(lambda order: order.capture_payment(order.totals.total, "pay-1", cause())).then(
+        event(OrderPaymentCaptured, amount=held.aggregate.totals.total, reference="pay-1")
+    )
+    assert held.aggregate.payment_status == "captured"
+    held.when(lambda order: order.release_payment("pay-1", cause())).then_refused(
+        InvalidTransition, current_status="captured", wanted="voided"
+    )
+
+
+def test_an_order_cancelled_before_its_money_was_taken_is_not_paid_for() -> None:
+    order = submitted(LAMPS)
+    order.when(lambda order: order.place("pay-1", False, cause()))
+    order.when(lambda order: order.cancel("not wanted", cause()))
+    order.when(lambda order: order.release_payment("pay-1", cause())).then(event(OrderPaymentReleased))
+    assert (order.aggregate.status, order.aggregate.payment_status) == ("cancelled", "voided")
 
 
 def test_the_least_advanced_shipment_speaks_for_the_order() -> None:

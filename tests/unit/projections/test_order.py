@@ -43,7 +43,7 @@ def submitted() -> Order:
 
 @pytest.fixture
 def placed(submitted: Order) -> Order:
-    submitted.place("pay-1", BY_ADA)
+    submitted.place("pay-1", True, BY_ADA)
     return submitted
 
 
