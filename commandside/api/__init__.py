@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp
 
-from commandside.api import audit, cart, catalogue, checkout, inventory, orders, webhooks
+from commandside.api import audit, cart, catalogue, checkout, inventory, ledger, orders, webhooks
 from commandside.api.answering import Problem
 from commandside.api.lean import LeanRoute, Shortcut
 from commandside.write_side import WriteSide
@@ -42,7 +42,7 @@ def create_app(write_side: WriteSide, webhook_secret: str, query_url: str) -> Fa
     app.state.write_side = write_side
     app.state.webhook_secret = webhook_secret
     app.state.query_url = query_url
-    for part in (catalogue, inventory, cart, checkout, orders, webhooks, audit):
+    for part in (catalogue, inventory, cart, checkout, orders, ledger, webhooks, audit):
         app.include_router(part.router)
     app.include_router(cart.hot)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Protocol
+from uuid import UUID
 
 import msgspec
 from fastapi import Depends, Header, Request, Response
@@ -14,6 +15,7 @@ from commandside.api.errors import ApiError
 from commandside.handlers.context import Answer, Context
 from commandside.write_side import WriteSide
 from commandside.writer import Committed
+from domain.errors import NotFound
 from domain.values import Cause
 
 # A view's ETag may say more than the version, where it shows what is not in the stream: "7-1f3a".
@@ -111,6 +113,19 @@ async def context_of(
         request.state.correlation_id,
     )
     return Context(cause, _version(if_match))
+
+
+def seen_by(caller: Caller) -> str | None:
+    """The owner whose orders the caller sees; None: every order. A guest without a session owns none."""
+    return None if "operator" in caller.roles else caller.owner or "guest:"
+
+
+def order_id_of(text: str) -> UUID:
+    """Raises NotFound for what cannot be the id of an order."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound("order", text) from None
 
 
 def role(*allowed: str) -> Callable[[Request], Awaitable[Caller]]:

@@ -8,7 +8,16 @@ from fastapi import APIRouter, Body, Response
 from pydantic import Field
 from uuid_utils.compat import uuid7
 
-from commandside.api.answering import Caller, CallerDep, ContextDep, Operator, WriteSideDep, answer, problems
+from commandside.api.answering import (
+    CallerDep,
+    ContextDep,
+    Operator,
+    WriteSideDep,
+    answer,
+    order_id_of,
+    problems,
+    seen_by,
+)
 from commandside.api.errors import ApiError
 from commandside.api.json_body import JsonRoute
 from commandside.api.shapes import OrderAnswer, ReturnRequested
@@ -24,7 +33,6 @@ from commandside.commands.fields import Identifier, ItemField, Line, ShortLine, 
 from commandside.handlers import orders
 from commandside.payments.port import ProviderError
 from commandside.write_side import WriteSide
-from domain.errors import NotFound
 
 router = APIRouter(
     tags=["orders"], responses=problems(400, 401, 403, 404, 409, 412, 413, 422, 503), route_class=JsonRoute
@@ -57,8 +65,8 @@ async def cancel(
     context: ContextDep,
     body: Annotated[Cancellation | None, Body()] = None,
 ) -> Response:
-    wanted = _order(order_id)
-    command = CancelOrder(order_id=wanted, owner=_seen_by(caller), reason=body.reason if body else None)
+    wanted = order_id_of(order_id)
+    command = CancelOrder(order_id=wanted, owner=seen_by(caller), reason=body.reason if body else None)
     try:
         if await write_side.saga.withdraw(wanted, command.owner, command.reason, context):
             context = replace(
@@ -79,7 +87,7 @@ async def pack(
     context: ContextDep,
     body: Annotated[Nothing | None, Body()] = None,
 ) -> Response:
-    command = PackShipment(order_id=_order(order_id), shipment_id=shipment_id)
+    command = PackShipment(order_id=order_id_of(order_id), shipment_id=shipment_id)
     return answer(await write_side.execute(orders.pack_shipment, command, context))
 
 
@@ -87,7 +95,7 @@ async def pack(
 async def ship(
     order_id: str, shipment_id: Identifier, body: Dispatch, write_side: WriteSideDep, context: ContextDep
 ) -> Response:
-    command = ShipShipment(order_id=_order(order_id), shipment_id=shipment_id, **dict(body))
+    command = ShipShipment(order_id=order_id_of(order_id), shipment_id=shipment_id, **dict(body))
     return answer(await write_side.execute(orders.ship_shipment, command, context))
 
 
@@ -101,7 +109,7 @@ async def deliver(
     context: ContextDep,
     body: Annotated[Nothing | None, Body()] = None,
 ) -> Response:
-    command = DeliverShipment(order_id=_order(order_id), shipment_id=shipment_id)
+    command = DeliverShipment(order_id=order_id_of(order_id), shipment_id=shipment_id)
     return answer(await write_side.execute(orders.deliver_shipment, command, context))
 
 
@@ -110,8 +118,8 @@ async def request_return(
     order_id: str, body: ReturnWanted, write_side: WriteSideDep, caller: CallerDep, context: ContextDep
 ) -> Response:
     command = RequestReturn(
-        order_id=_order(order_id),
-        owner=_seen_by(caller),
+        order_id=order_id_of(order_id),
+        owner=seen_by(caller),
         return_id=str(uuid7()),
         items=body.items,
         reason=body.reason,
@@ -128,7 +136,7 @@ async def receive_return(
     body: Annotated[Nothing | None, Body()] = None,
 ) -> Response:
     """Restocks the goods and pays the money back."""
-    wanted = _order(order_id)
+    wanted = order_id_of(order_id)
     command = ReceiveReturn(order_id=wanted, return_id=return_id)
     await write_side.execute(orders.receive_return, command, context)
     return await _after_refund(write_side, wanted)
@@ -138,15 +146,3 @@ async def _after_refund(write_side: WriteSide, order_id: UUID) -> Response:
     await write_side.capturing.move_now(order_id)
     current = await write_side.writer.execute(lambda aggregates: orders.current_order(aggregates, order_id))
     return answer(current)
-
-
-def _seen_by(caller: Caller) -> str | None:
-    """None: sees every order. A guest without a session owns none."""
-    return None if "operator" in caller.roles else caller.owner or "guest:"
-
-
-def _order(order_id: str) -> UUID:
-    try:
-        return UUID(order_id)
-    except ValueError:
-        raise NotFound("order", order_id) from None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from commandside.audit import EVENTS_LIMIT_COUNT
 from commandside.commands.fields import AddressField
+from commandside.ledger import ENTRIES_LIMIT_EVENTS
 
 
 class Money(BaseModel):
@@ -105,6 +106,40 @@ class OrderAnswer(BaseModel):
 class PendingOrder(BaseModel):
     order_id: str
     status: str
+
+
+class LedgerEntry(BaseModel):
+    kind: Literal[
+        "requested",
+        "authorised",
+        "captured",
+        "released",
+        "refund_requested",
+        "refunded",
+        "declined",
+        "expired",
+        "voided",
+        "capture_refused",
+    ]
+    amount: Money
+    reference: str | None = Field(default=None, description="The provider's own name of it")
+    refund_id: str | None = None
+    reason: str | None = None
+    at: str
+    by: str
+    version: int = Field(description="Of the checkout's history, `/v1/audit/checkout/{order_id}`")
+
+
+class LedgerAnswer(BaseModel):
+    order_id: str
+    total: Money
+    authorised: Money = Field(description="Of an order that was placed: what was held for it")
+    captured: Money
+    refunded: Money
+    kept: Money = Field(description="captured less refunded")
+    to_be_captured: Money
+    to_be_refunded: Money
+    entries: list[LedgerEntry] = Field(max_length=2 * ENTRIES_LIMIT_EVENTS)
 
 
 class ReturnRequested(BaseModel):

@@ -22,7 +22,9 @@ COMMAND, QUERY = "command", "query"
 
 @dataclass(frozen=True)
 class Row:
-    """What a caller who may is told (`yes`); who else may, by `may`. `of` whose thing it is: others are told 404."""
+    """What a caller who may is told (`yes`); who else may, by `may`. `of` whose thing it is: others are told 404, but
+    for who sees `everybodys`.
+    """
 
     api: str
     method: str
@@ -30,6 +32,7 @@ class Row:
     yes: int
     may: frozenset[str] = frozenset(CALLERS) - {"forged", "expired"}
     of: str | None = None
+    everybodys: frozenset[str] = frozenset({"operator"})
     body: Any = None
 
 
@@ -56,6 +59,8 @@ ROWS: Final = (
     Row(COMMAND, "POST", "/v1/checkout", 409, body=CHECKOUT),  # their carts are empty by now
     Row(COMMAND, "POST", "/v1/orders/{customer}/cancel", 409, of="customer", body={}),  # it is packed
     Row(COMMAND, "POST", "/v1/orders/{guest}/cancel", 409, of="guest", body={}),
+    Row(COMMAND, "GET", "/v1/orders/{customer}/ledger", 200, of="customer", everybodys=READS_HISTORY),
+    Row(COMMAND, "GET", "/v1/orders/{guest}/ledger", 200, of="guest", everybodys=READS_HISTORY),
     Row(COMMAND, "POST", "/v1/orders/{customer}/shipments/s1/pack", 409, OPERATOR),
     Row(
         COMMAND, "POST", "/v1/orders/{customer}/shipments/s1/ship", 409, OPERATOR,
@@ -176,7 +181,7 @@ def _expected(row: Row, caller: str) -> int:
     if caller in ("forged", "expired"):
         return 401
     if row.of is not None:
-        return row.yes if caller in (row.of, "operator") else 404
+        return row.yes if caller in {row.of, *row.everybodys} else 404
     if caller in row.may:
         return row.yes
     return 401 if caller in ("guest", "other_guest") else 403

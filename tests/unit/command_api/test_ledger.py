@@ -1,0 +1,83 @@
+"""What an order's money came to, entry by entry; the provider's own books say the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from tests.unit.command_api.shop import CommandShop, check_out, fill_cart
+
+
+async def ledger_of(client: httpx.AsyncClient, order_id: str) -> dict[str, Any]:
+    answer = await client.get(f"/v1/orders/{order_id}/ledger")
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def kinds(told: dict[str, Any]) -> list[tuple[str, int]]:
+    return [(entry["kind"], entry["amount"]["amount"]) for entry in told["entries"]]
+
+
+async def test_an_order_that_was_paid_for(shop: CommandShop) -> None:
+    shopper = shop.client(sub="ada")
+    await fill_cart(shopper, quantity=2)
+    order_id = (await check_out(shopper, "k")).json()["order_id"]
+    await shop.write_side.capturing.drain()
+
+    told = await ledger_of(shopper, order_id)
+
+    assert kinds(told) == [("requested", 2000), ("authorised", 2000), ("captured", 2000)]
+    assert (told["captured"]["amount"], told["kept"]["amount"], told["to_be_captured"]["amount"]) == (2000, 2000, 0)
+    assert told["entries"][2]["reference"] == (await shop.order(order_id))["payment_reference"]
+    assert shop.provider.captured()[order_id].amount == 2000
+
+
+async def test_one_that_is_still_to_be_captured(shop: CommandShop) -> None:
+    shopper = shop.client(sub="ada")
+    await fill_cart(shopper)
+    order_id = (await check_out(shopper, "k", "tok_capture_error_then_ok")).json()["order_id"]
+    await shop.write_side.capturing.drain()
+
+    told = await ledger_of(shopper, order_id)
+
+    assert kinds(told) == [("requested", 1000), ("authorised", 1000)]
+    assert (told["captured"]["amount"], told["to_be_captured"]["amount"]) == (0, 1000)
+
+
+async def test_one_that_was_cancelled_and_paid_back(shop: CommandShop) -> None:
+    shopper = shop.client(sub="ada")
+    await fill_cart(shopper)
+    order_id = (await check_out(shopper, "k")).json()["order_id"]
+    await shop.write_side.capturing.drain()
+    assert (await shopper.post(f"/v1/orders/{order_id}/cancel")).status_code == 200
+
+    told = await ledger_of(shopper, order_id)
+
+    assert kinds(told)[3:] == [("refund_requested", 1000), ("refunded", 1000)]
+    assert (told["refunded"]["amount"], told["kept"]["amount"], told["to_be_refunded"]["amount"]) == (1000, 0, 0)
+
+
+async def test_one_that_was_declined(shop: CommandShop) -> None:
+    shopper = shop.client(sub="ada")
+    await fill_cart(shopper)
+    await check_out(shopper, "k", "tok_declined")
+    order_id = next(iter(r.event.order_id for r in shop.log() if r.event.TOPIC == "checkout.started.v1"))  # type: ignore[union-attr]
+
+    told = await ledger_of(shopper, order_id)
+
+    assert kinds(told) == [("requested", 1000), ("declined", 1000)]
+    assert told["authorised"]["amount"] == 0
+
+
+async def test_it_is_nobody_elses(shop: CommandShop) -> None:
+    shopper = shop.client(sub="ada")
+    await fill_cart(shopper)
+    url = f"/v1/orders/{(await check_out(shopper, 'k')).json()['order_id']}/ledger"
+    for roles in (["operator"], ["auditor"]):
+        assert (await shop.client(sub="x", roles=roles).get(url)).status_code == 200
+    for stranger in (shop.client(sub="bo"), shop.client()):
+        assert (await stranger.get(url)).status_code == 404
+    assert (await shopper.get("/v1/orders/nonsense/ledger")).status_code == 404
+    assert (await shopper.get(f"{url}?at=now")).status_code == 422
