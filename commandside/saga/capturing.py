@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Callable
 from functools import partial
 from uuid import UUID
 
 import structlog
 
+from commandside.aggregates import Aggregates
 from commandside.event_store import StoreUnavailable
 from commandside.payments.port import (
     Authorised,
@@ -24,9 +25,14 @@ from commandside.saga import concluding
 from commandside.saga.causes import Causes
 from commandside.saga.unfinished import Unfinished, look_by_order
 from commandside.writer import Busy, Contended, Writer
+from domain.values import Cause
 
 STOPPING_SECONDS = 1.0  # what captures under way are still given once the process is to end
 _log = structlog.get_logger(__name__)
+
+
+class PutOff(Exception):
+    """It could not be done now, for this reason; it stays due."""
 
 
 class Capturing:
@@ -46,10 +52,10 @@ class Capturing:
         self._under_way_limit_count = under_way_limit_count
         self._under_way: set[asyncio.Task[None]] = set()
 
-    def soon(self, order_id: UUID) -> None:
-        """Takes the order's money while its shopper is answered. Beyond the limit it is left to the resumption."""
+    def soon(self, unfinished: Unfinished) -> None:
+        """Takes the money of an order just placed, while its shopper is answered. Beyond the limit the resumption does."""
         if len(self._under_way) < self._under_way_limit_count:
-            task = asyncio.create_task(self._move(order_id), name="capture")
+            task = asyncio.create_task(self._move_by_itself(unfinished), name="capture")
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
 
@@ -66,76 +72,70 @@ class Capturing:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def move_money(self, order_id: UUID) -> str | None:
-        """Does all that is due: the capture, then the refunds. Returns why not, where it could not be done.
-
-        Raises what the writer raises.
-        """
-        unfinished = await self._look(order_id)
-        if unfinished is not None and unfinished.capture_due:
-            put_off = await self._capture(unfinished)
-            if put_off is not None:
-                return put_off
-            unfinished = await self._look(order_id)
-        return None if unfinished is None else await self._refund(unfinished)
+    async def move_money(self, order_id: UUID) -> None:
+        """Does all that is due: the capture, then the refunds. Raises PutOff, and what the writer raises."""
+        unfinished = (await self._writer.execute(partial(look_by_order, order_id=order_id))).result
+        if unfinished is not None and not unfinished.awaits_payment:
+            await self._move(unfinished)
 
     async def move_now(self, order_id: UUID, within_seconds: float = 3.0) -> None:
         """Does what an order's change has just asked for, within the time that its request has."""
-        with suppress(TimeoutError):  # then it is due, and the resumption's
+        try:
             async with asyncio.timeout(within_seconds):
                 await self.move_money(order_id)
+        except (PutOff, TimeoutError) as error:  # it is due, and the resumption's
+            _log.warning("payment put off", order_id=str(order_id), reason=str(error) or "no time left")
 
-    async def _move(self, order_id: UUID) -> None:
+    async def _move_by_itself(self, unfinished: Unfinished) -> None:
         try:
-            put_off = await self.move_money(order_id)
-        except (StoreUnavailable, Busy, Contended) as error:
-            put_off = str(error)
+            await self._move(unfinished)
+        except (PutOff, StoreUnavailable, Busy, Contended) as error:
+            _log.warning("payment not captured yet", order_id=str(unfinished.order_id), reason=str(error))
         except Exception:  # it is due, and the resumption's; but the fault is seen
-            _log.exception("payment not captured", order_id=str(order_id))
-            return
-        if put_off is not None:
-            _log.warning("payment not captured yet", order_id=str(order_id), reason=put_off)
+            _log.exception("payment not captured", order_id=str(unfinished.order_id))
 
-    async def _look(self, order_id: UUID) -> Unfinished | None:
-        unfinished = (await self._writer.execute(partial(look_by_order, order_id=order_id))).result
-        return None if unfinished is None or unfinished.awaits_payment else unfinished
+    async def _move(self, unfinished: Unfinished) -> None:
+        left = await self._capture(unfinished) if unfinished.capture_due else unfinished
+        if left is not None:
+            await self._refund(left)
 
-    async def _capture(self, unfinished: Unfinished) -> str | None:
+    async def _capture(self, unfinished: Unfinished) -> Unfinished | None:
+        """Returns what is left to do afterwards. Raises PutOff."""
         order_id, payment, amount = unfinished.order_id, unfinished.payment, unfinished.amount_to_capture
-        cause = self._causes.of("checkout", f"checkout:{order_id}", str(order_id))
         try:
             # What is all to go back is not taken in the first place.
             outcome = await (
                 self._provider.capture(payment, amount) if amount.amount else self._provider.cancel(payment)
             )
         except ProviderError as error:
-            return f"capture: {error}"
+            raise PutOff(f"capture: {error}") from error
+        step: Callable[[Aggregates], Unfinished | None]
         match outcome:
             case Captured():
-                await self._writer.execute(partial(concluding.capture, order_id=order_id, payment=outcome, cause=cause))
+                step = partial(concluding.capture, order_id=order_id, payment=outcome, cause=self._cause(order_id))
             case Cancelled(reference):
-                await self._writer.execute(
-                    partial(concluding.release_payment, order_id=order_id, reference=reference, cause=cause)
+                step = partial(
+                    concluding.release_payment, order_id=order_id, reference=reference, cause=self._cause(order_id)
                 )
             case CaptureRefused(reason) | Declined(reason):
-                refused = await self._writer.execute(
-                    partial(concluding.refuse_capture, order_id=order_id, reason=reason, cause=cause)
-                )
                 # Not the shopper's doing: somebody has to look, at once where the goods are on their way.
-                _log.error("capture refused", order_id=str(order_id), reason=reason, cancelled=refused.result)
-                return None if refused.result else f"capture refused: {reason}"
+                _log.error("capture refused", order_id=str(order_id), reason=reason)
+                step = partial(concluding.refuse_capture, order_id=order_id, reason=reason, cause=self._cause(order_id))
             case Authorised():
-                return "the provider still holds what it was to let go of"
-        return None
+                raise PutOff("the provider still holds what it was to let go of")
+        left = (await self._writer.execute(step)).result
+        if left is not None and left.capture_due:
+            raise PutOff("capture refused, and the order is on its way")
+        return left
 
-    async def _refund(self, unfinished: Unfinished) -> str | None:
-        order_id = unfinished.order_id
-        put_off: str | None = None
+    async def _refund(self, unfinished: Unfinished) -> None:
+        """Raises PutOff."""
+        order_id, put_off = unfinished.order_id, None
         for refund_id, amount in unfinished.refunds_due:
             try:
                 outcome = await self._provider.refund(unfinished.payment, refund_id, amount)
-            except ProviderError as error:
-                return f"refund {refund_id}: {error}"  # whom we cannot reach for one we cannot reach for the others
+            except ProviderError as error:  # whom we cannot reach for one we cannot reach for the others
+                raise PutOff(f"refund {refund_id}: {error}") from error
             if not isinstance(outcome, Refunded):
                 _log.error("refund refused", order_id=str(order_id), refund_id=refund_id, reason=outcome.reason)
                 put_off = f"refund {refund_id} refused: {outcome.reason}"
@@ -146,7 +146,11 @@ class Capturing:
                     order_id=order_id,
                     refund_id=refund_id,
                     reference=outcome.reference,
-                    cause=self._causes.of("checkout", f"checkout:{order_id}", str(order_id)),
+                    cause=self._cause(order_id),
                 )
             )
-        return put_off
+        if put_off is not None:
+            raise PutOff(put_off)
+
+    def _cause(self, order_id: UUID) -> Cause:
+        return self._causes.of("checkout", f"checkout:{order_id}", str(order_id))

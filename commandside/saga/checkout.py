@@ -191,8 +191,8 @@ class CheckoutSaga:
 
     async def _place(self, order_id: UUID, payment: Authorised | Captured, cause: Cause) -> Committed[Concluded]:
         placed = await self._writer.execute(partial(concluding.place, order_id=order_id, payment=payment, cause=cause))
-        if isinstance(payment, Authorised):
-            self._capturing.soon(order_id)
+        if placed.result.to_capture is not None:
+            self._capturing.soon(placed.result.to_capture)
         return placed
 
     async def _decline(self, order_id: UUID, reason: str, cause: Cause) -> Committed[Concluded]:

@@ -4,7 +4,7 @@ nothing more.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ from commandside.payments.port import Authorised, Captured, Payment
 from commandside.problems import PaymentDeclined, problem, status_of
 from commandside.representations import order as order_body
 from commandside.representations import pending_order
-from commandside.saga.unfinished import payment_of
+from commandside.saga.unfinished import Unfinished, look, payment_of
 from domain.aggregates import Cart, Checkout, Order, Receipt, StockItem
 from domain.identity import cart_stream, checkout_stream, stock_stream
 from domain.values import Cause, Money
@@ -31,11 +31,12 @@ CAPTURE_GRACE = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Concluded:
-    """What the request that started the checkout is to be told."""
+    """What the request that started the checkout is to be told. `to_capture`: the order has just been placed."""
 
     status: int
     body: dict[str, Any]
     version: int
+    to_capture: Unfinished | None = None
 
 
 class NoSuchCheckout(Exception):
@@ -65,7 +66,8 @@ def place(aggregates: Aggregates, order_id: UUID, payment: Authorised | Captured
         parts.order.place(payment.reference, taken is not None, cause)
         parts.cart.check_out(str(order_id), parts.checkout.items, cause)
         parts.checkout.complete(payment.reference, None if taken else cause.at + CAPTURE_GRACE, cause)
-        return _answer(parts, 201, order_body(parts.order), cause)
+        concluded = _answer(parts, 201, order_body(parts.order), cause)
+        return replace(concluded, to_capture=look(aggregates, parts.checkout.id))
     if taken and parts.checkout.status in ("expired", "declined"):
         parts.checkout.request_refund(
             f"late-{order_id}", taken.amount, "paid after the checkout was given up", cause.at, cause
@@ -148,42 +150,44 @@ def postpone(aggregates: Aggregates, order_id: UUID, reason: str, resume_after: 
     _checkout(aggregates, order_id).postpone(reason, resume_after, cause)
 
 
-def capture(aggregates: Aggregates, order_id: UUID, payment: Captured, cause: Cause) -> None:
-    """The provider took the money of a placed order; of what was to go back already it took so much less."""
+def capture(aggregates: Aggregates, order_id: UUID, payment: Captured, cause: Cause) -> Unfinished | None:
+    """The provider took the money of a placed order; of what was to go back already it took so much less.
+
+    Returns what is left to do.
+    """
     checkout, order = _checkout(aggregates, order_id), _order(aggregates, order_id)
     if checkout.capture_due:
         order.capture_payment(payment.amount, payment.reference, cause)
         refund_ids = checkout.capture(payment.reference, payment.amount, cause)
         _note_refunds(checkout, order, refund_ids, payment.reference, cause)
+    return look(aggregates, checkout.id)
 
 
-def release_payment(aggregates: Aggregates, order_id: UUID, reference: str, cause: Cause) -> None:
-    """All was to go back before it was taken, and the provider has let go of it."""
+def release_payment(aggregates: Aggregates, order_id: UUID, reference: str, cause: Cause) -> Unfinished | None:
+    """All was to go back before it was taken, and the provider has let go of it. Returns what is left to do."""
     checkout, order = _checkout(aggregates, order_id), _order(aggregates, order_id)
     if checkout.capture_due:
         order.release_payment(reference, cause)
         refund_ids = checkout.release_payment(reference, cause)
         _note_refunds(checkout, order, refund_ids, reference, cause)
+    return look(aggregates, checkout.id)
 
 
-def refuse_capture(aggregates: Aggregates, order_id: UUID, reason: str, cause: Cause) -> bool:
+def refuse_capture(aggregates: Aggregates, order_id: UUID, reason: str, cause: Cause) -> Unfinished | None:
     """The provider does not hold the money any more: the order is cancelled, its goods go back into stock.
 
-    False: it is on its way already. Then somebody has to look; until then it is asked again.
+    Where it is packed already, or on its way, the capture stays due: somebody has to look. Returns what is left to do.
     """
     checkout, order = _checkout(aggregates, order_id), _order(aggregates, order_id)
-    if not checkout.capture_due:
-        return True
-    if order.standing != "cancelled":
-        if order.status != "placed" or order.returns:
-            return False
-        stock = claimed_stock(aggregates, checkout.claims)
-        order.cancel(NOT_CAPTURED, cause)
-        for claim, item in stock:
-            item.restock(claim.quantity, order.order_id, cause)
-    order.release_payment(checkout.payment_reference or "", cause)
-    checkout.refuse_capture(reason, cause)
-    return True
+    if checkout.capture_due and (order.standing == "cancelled" or order.can_be_cancelled):
+        if order.standing != "cancelled":
+            stock = claimed_stock(aggregates, checkout.claims)
+            order.cancel(NOT_CAPTURED, cause)
+            for claim, item in stock:
+                item.restock(claim.quantity, order.order_id, cause)
+        order.release_payment(checkout.payment_reference or "", cause)
+        checkout.refuse_capture(reason, cause)
+    return look(aggregates, checkout.id)
 
 
 def refund_made(aggregates: Aggregates, order_id: UUID, refund_id: str, reference: str, cause: Cause) -> None:

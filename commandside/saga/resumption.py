@@ -26,7 +26,7 @@ from commandside.payments.port import (
 )
 from commandside.payments.settle import StillUnknown
 from commandside.saga import concluding
-from commandside.saga.capturing import Capturing
+from commandside.saga.capturing import Capturing, PutOff
 from commandside.saga.causes import Causes, Clock
 from commandside.saga.checkout import CheckoutSaga
 from commandside.saga.unfinished import Unfinished, look
@@ -100,9 +100,10 @@ class Resumption:
             await self._move_money(unfinished)
 
     async def _move_money(self, unfinished: Unfinished) -> None:
-        put_off = await self._capturing.move_money(unfinished.order_id)
-        if put_off is not None:
-            await self._postpone(unfinished, put_off)
+        try:
+            await self._capturing.move_money(unfinished.order_id)
+        except PutOff as error:
+            await self._postpone(unfinished, str(error))
 
     async def _run(self) -> None:
         while True:

@@ -109,6 +109,11 @@ class Order(EventSourced):
             return "captured"
         return "partially_refunded" if self.refunded < self.totals.total else "refunded"
 
+    @property
+    def can_be_cancelled(self) -> bool:
+        """Not once something is packed, or sent back: an order of services alone stays placed while it is."""
+        return self.status in ("pending_payment", "placed") and not self.returns
+
     def place(self, payment_reference: str, payment_captured: bool, cause: Cause) -> None:
         self._ensure_standing("pending_payment", "placed")
         self._trigger(OrderPlaced, cause, payment_reference=payment_reference, payment_captured=payment_captured)
