@@ -53,7 +53,7 @@ class Capturing:
         self._under_way: set[asyncio.Task[None]] = set()
 
     def soon(self, unfinished: Unfinished) -> None:
-        """Takes the money of an order just placed, beside the answer to its shopper; beyond the limit the resumption does."""
+        """Takes the money of an order just placed, beside its answer. Beyond the limit the resumption does."""
         if len(self._under_way) < self._under_way_limit_count:
             task = asyncio.create_task(self._move_by_itself(unfinished), name="capture")
             self._under_way.add(task)
