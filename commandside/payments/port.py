@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from domain.values import Money
+
+NOT_AUTHORISED: Final = "not_authorised"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,10 @@ class Processing:
 
 @dataclass(frozen=True, slots=True)
 class CaptureRefused:
-    """Nothing was taken, nor will be under this key.
+    """Nothing was taken by this call.
 
-    `reason` is `not_authorised` (declined, cancelled, let go by the provider, never seen) or a code of its own.
+    `reason` is NOT_AUTHORISED: declined, cancelled, let go by the provider or never seen, and never to be taken. `under_way`: it is not settled yet whether the money is held. Or a code of the provider's own, of a request
+    that it cannot take as it is.
     """
 
     reason: str

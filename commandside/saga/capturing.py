@@ -12,6 +12,7 @@ import structlog
 from commandside.aggregates import Aggregates
 from commandside.event_store import StoreUnavailable
 from commandside.payments.port import (
+    NOT_AUTHORISED,
     Authorised,
     Cancelled,
     Captured,
@@ -117,6 +118,8 @@ class Capturing:
                 step = partial(
                     concluding.release_payment, order_id=order_id, reference=reference, cause=self._cause(order_id)
                 )
+            case CaptureRefused(reason) if reason != NOT_AUTHORISED:
+                raise PutOff(f"capture refused: {reason}")
             case CaptureRefused(reason) | Declined(reason):
                 # Not the shopper's doing: somebody has to look, at once where the goods are on their way.
                 _log.error("capture refused", order_id=str(order_id), reason=reason)

@@ -32,6 +32,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/orders/{order_id}/returns": {"items": [{"product_id": "LAMP", "quantity": 1}], "reason": "no"},
     "POST /v1/orders/{order_id}/returns/{return_id}/receive": {},
     "POST /v1/webhooks/payments": {},
+    "GET /v1/orders/{order_id}/ledger": {},
     "GET /v1/audit/{kind}/{public_id}": {},
 }
 RIGHT_AFTER_ALL = (

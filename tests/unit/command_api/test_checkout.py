@@ -9,17 +9,25 @@ from typing import Any
 import msgspec
 import pytest
 
+from commandside.payments.port import Captured, Payment
 from commandside.payments.webhook import WebhookEvent
 from domain.values import Money
 from tests.unit.command_api.conftest import Clock
 from tests.unit.command_api.shop import CommandShop, check_out, fill_cart
 from tests.waiting import eventually
 
+PRICE = Money(1999, "GBP")
 UNTOUCHED = {"on_hand": 10, "reserved": 0, "committed": 0, "available": 10}
 
 
 def webhook(
-    order_id: str, kind: str, reason: str | None = None, *, amount: int = 1999, key: str | None = None
+    order_id: str,
+    kind: str,
+    reason: str | None = None,
+    *,
+    amount: int = 1999,
+    key: str | None = None,
+    captured: Money | None = None,
 ) -> bytes:
     event = WebhookEvent(
         event_id=f"evt-{kind}",
@@ -30,22 +38,23 @@ def webhook(
         amount=Money(amount, "GBP"),
         created_at=datetime(2026, 3, 1, tzinfo=UTC),
         reason=reason,
+        captured=captured,
     )
     return msgspec.json.encode(event)
 
 
-async def being_charged(shop: CommandShop) -> None:
-    async def charges_count() -> int:
-        return shop.provider.calls.get("charge", 0)
+async def being_asked(shop: CommandShop) -> None:
+    async def requests_count() -> int:
+        return shop.provider.calls.get("authorise", 0)
 
-    await eventually(charges_count, bool)
+    await eventually(requests_count, bool)
 
 
-def charged_of(shop: CommandShop) -> Callable[[], Awaitable[dict[str, Money]]]:
-    async def charged() -> dict[str, Money]:
-        return shop.provider.charged()
+def held_by(shop: CommandShop) -> Callable[[], Awaitable[dict[str, Money]]]:
+    async def held() -> dict[str, Money]:
+        return shop.provider.authorised()
 
-    return charged
+    return held
 
 
 async def test_a_paid_cart_becomes_a_placed_order(shop: CommandShop) -> None:
@@ -55,18 +64,19 @@ async def test_a_paid_cart_becomes_a_placed_order(shop: CommandShop) -> None:
     assert answer.status_code == 201
     order = answer.json()
     assert (order["status"], order["total"]) == ("placed", {"amount": 3998, "currency": "GBP"})
-    assert order["payment"]["status"] == "captured"
+    assert order["payment"]["status"] == "authorised"
     assert [entry["status"] for entry in order["history"]] == ["pending_payment", "placed"]
     assert await shop.stock("LAMP") == {"on_hand": 8, "reserved": 0, "committed": 2, "available": 8}
     # The cart is closed: the next thing goes into an empty one.
     assert (await fill_cart(shopper)).json()["items"][0]["quantity"] == 1
 
 
-async def test_checkout_is_two_appends(shop: CommandShop) -> None:
+async def test_checkout_is_two_appends_and_its_capture_a_third(shop: CommandShop) -> None:
     shopper = shop.client()
     await fill_cart(shopper)
     before = await shop.store.last_position()
     await check_out(shopper, "key-1")
+    await shop.write_side.capturing.drain()
     topics = shop.topics(before)
     assert sorted(topics[:5]) == [
         "cart.checkout_begun.v1",
@@ -75,13 +85,14 @@ async def test_checkout_is_two_appends(shop: CommandShop) -> None:
         "receipt.opened.v1",
         "stock.reserved.v1",
     ]
-    assert sorted(topics[5:]) == [
+    assert sorted(topics[5:10]) == [
         "cart.checked_out.v1",
-        "checkout.completed.v1",
-        "order.placed.v1",
+        "checkout.completed.v2",
+        "order.placed.v2",
         "receipt.answered.v1",
         "stock.committed.v1",
     ]
+    assert sorted(topics[10:]) == ["checkout.payment_captured.v1", "order.payment_captured.v1"]
 
 
 async def test_a_declined_payment_leaves_everything_as_it_was(shop: CommandShop) -> None:
@@ -98,6 +109,7 @@ async def test_the_same_key_is_told_the_same_and_nothing_happens(shop: CommandSh
     shopper = shop.client()
     await fill_cart(shopper)
     first = await check_out(shopper, "key-1")
+    await shop.write_side.capturing.drain()
     before = await shop.store.last_position()
     second = await check_out(shopper, "key-1")
     assert (second.status_code, second.json()) == (first.status_code, first.json())
@@ -134,6 +146,7 @@ async def test_a_key_with_another_body_is_refused(shop: CommandShop) -> None:
     shopper = shop.client()
     await fill_cart(shopper)
     assert (await check_out(shopper, "key-1")).status_code == 201
+    await shop.write_side.capturing.drain()
     before = await shop.store.last_position()
     other = await check_out(shopper, "key-1", "tok_declined")
     assert (other.status_code, other.json()["type"]) == (422, "/problems/idempotency-key-reused")
@@ -154,12 +167,12 @@ async def test_while_one_checkout_runs_another_of_the_cart_waits_its_turn(shop: 
     shopper = shop.client()
     await fill_cart(shopper)
     running = asyncio.create_task(check_out(shopper, "key-1", "tok_slow_300"))
-    await being_charged(shop)
+    await being_asked(shop)
     second = await check_out(shopper, "key-1" if same_key else "key-2", "tok_slow_300")
     assert (second.status_code, second.json()["type"]) == (409, "/problems/in-progress")
     assert int(second.headers["Retry-After"]) > 0
     assert (await running).status_code == 201
-    assert len(shop.provider.charged()) == 1
+    assert len(shop.provider.authorised() | shop.provider.captured()) == 1
 
 
 async def test_charged_without_an_answer_is_found_out(shop: CommandShop) -> None:
@@ -167,7 +180,7 @@ async def test_charged_without_an_answer_is_found_out(shop: CommandShop) -> None
     await fill_cart(shopper)
     answer = await check_out(shopper, "key-1", "tok_timeout")
     assert (answer.status_code, answer.json()["status"]) == (201, "placed")
-    assert len(shop.provider.charged()) == 1
+    assert len(shop.provider.authorised() | shop.provider.captured()) == 1
 
 
 async def test_an_outcome_that_comes_by_webhook_late_and_twice(shop: CommandShop) -> None:
@@ -177,7 +190,7 @@ async def test_an_outcome_that_comes_by_webhook_late_and_twice(shop: CommandShop
     assert (answer.status_code, answer.json()["status"]) == (202, "pending_payment")
     order_id = answer.json()["order_id"]
     assert answer.headers["Location"] == f"http://127.0.0.1:8002/v1/orders/{order_id}"
-    event = webhook(order_id, "charged")
+    event = webhook(order_id, "authorised")
     assert (await shop.deliver_webhook(event)).status_code == 200
     assert (await shop.order(order_id))["status"] == "placed"
     before = await shop.store.last_position()
@@ -229,27 +242,30 @@ async def test_a_webhook_about_another_payment_places_nothing(shop: CommandShop,
     await fill_cart(shopper)
     order_id = (await check_out(shopper, "key-1", "tok_webhook")).json()["order_id"]
     before = await shop.store.last_position()
-    assert (await shop.deliver_webhook(webhook(order_id, "charged", **wrong))).status_code == 200
+    assert (await shop.deliver_webhook(webhook(order_id, "authorised", **wrong))).status_code == 200
     assert shop.topics(before) == []
 
 
 async def test_a_webhook_of_no_order_is_taken_and_changes_nothing(shop: CommandShop) -> None:
     before = await shop.store.last_position()
     for order_id in ("nonsense", "01a1f86a-98ee-778a-a897-52d906e6d62b"):
-        assert (await shop.deliver_webhook(webhook(order_id, "charged"))).status_code == 200
+        assert (await shop.deliver_webhook(webhook(order_id, "authorised"))).status_code == 200
     assert shop.topics(before) == []
 
 
-async def test_charged_after_it_was_declined_goes_back(shop: CommandShop, clock: Clock) -> None:
+async def test_taken_by_the_provider_after_it_was_declined_it_goes_back(shop: CommandShop, clock: Clock) -> None:
     shopper = shop.client(sub="ada")
     await fill_cart(shopper)
     order_id = (await check_out(shopper, "key-1", "tok_webhook")).json()["order_id"]
     await shop.deliver_webhook(webhook(order_id, "declined", "stolen_card"))
-    await eventually(charged_of(shop), lambda charged: order_id in charged)
-    await shop.deliver_webhook(webhook(order_id, "charged"))
+    await eventually(held_by(shop), lambda held: order_id in held)
+    # As somebody does at the provider's own desk.
+    taken = await shop.provider.capture(Payment(order_id, PRICE, "tok_webhook", order_id), PRICE)
+    assert isinstance(taken, Captured)
+    await shop.deliver_webhook(webhook(order_id, "captured", captured=PRICE))
     clock.advance(minutes=1)
     await shop.write_side.resumption.sweep()
-    assert shop.provider.refunded() == {order_id: Money(1999, "GBP")}
+    assert shop.provider.refunded() == {order_id: PRICE}
     assert (await shop.order(order_id))["status"] == "payment_failed"
 
 
@@ -264,7 +280,7 @@ async def test_a_provider_that_fails_in_an_unforeseen_way_keeps_no_stock_and_nob
         raise ZeroDivisionError("not what the port says")
 
     with monkeypatch.context() as broken:
-        broken.setattr(shop.provider, "charge", breaks)
+        broken.setattr(shop.provider, "authorise", breaks)
         broken.setattr(shop.provider, "cancel", breaks)
         assert (await check_out(shopper, "key-1")).status_code == 500
         clock.advance(minutes=11)
@@ -277,7 +293,7 @@ async def test_a_provider_that_fails_in_an_unforeseen_way_keeps_no_stock_and_nob
 async def test_an_unsigned_webhook_changes_nothing(shop: CommandShop, header: str) -> None:
     before = await shop.store.last_position()
     answer = await shop.client().post(
-        "/v1/webhooks/payments", content=webhook("x", "charged"), headers={"Payment-Signature": header}
+        "/v1/webhooks/payments", content=webhook("x", "authorised"), headers={"Payment-Signature": header}
     )
     assert (answer.status_code, answer.json()["type"]) == (400, "/problems/bad-signature")
     assert shop.topics(before) == []
@@ -301,7 +317,7 @@ async def test_what_is_added_while_the_payment_runs_stays_in_the_cart(shop: Comm
     shopper = shop.client()
     await fill_cart(shopper)
     running = asyncio.create_task(check_out(shopper, "key-1", "tok_slow_300"))
-    await being_charged(shop)
+    await being_asked(shop)
     await fill_cart(shopper, "VASE", 2)
     await fill_cart(shopper, "LAMP", 1)
     assert len((await running).json()["items"]) == 1
@@ -348,7 +364,7 @@ async def test_a_reservation_that_runs_out_is_released(shop: CommandShop, clock:
     assert await shop.write_side.resumption.sweep() == 0
 
 
-async def test_paid_after_the_reservation_ran_out_goes_back(shop: CommandShop, clock: Clock) -> None:
+async def test_held_after_the_reservation_ran_out_it_is_let_go(shop: CommandShop, clock: Clock) -> None:
     shopper = shop.client(sub="ada")
     await fill_cart(shopper)
     order_id = (await check_out(shopper, "key-1", "tok_webhook")).json()["order_id"]
@@ -356,13 +372,25 @@ async def test_paid_after_the_reservation_ran_out_goes_back(shop: CommandShop, c
     clock.advance(minutes=11)
     await shop.write_side.resumption.sweep()
     assert await shop.stock("LAMP") == UNTOUCHED
-    await asyncio.sleep(0.1)  # the fake charges 50 ms after it was asked
+    await eventually(held_by(shop), lambda held: order_id in held)
+    # Its word comes too late, and changes nothing.
+    assert (await shop.deliver_webhook(webhook(order_id, "authorised"))).status_code == 200
+    assert (await shop.order(order_id))["status"] == "payment_failed"
     shop.provider.unreachable = False
-    assert order_id in shop.provider.charged()
     clock.advance(minutes=6)
-    await shop.write_side.resumption.sweep()  # learns that it was charged, asks for the money back
-    clock.advance(minutes=6)
-    await shop.write_side.resumption.sweep()
-    assert shop.provider.refunded() == {order_id: Money(1999, "GBP")}
+    assert await shop.write_side.resumption.sweep() == 1
+    assert (shop.provider.authorised(), shop.provider.captured()) == ({}, {})
     clock.advance(minutes=10)
     assert await shop.write_side.resumption.sweep() == 0
+
+
+async def test_held_when_the_reservation_runs_out_the_order_is_placed(shop: CommandShop, clock: Clock) -> None:
+    shopper = shop.client(sub="ada")
+    await fill_cart(shopper)
+    order_id = (await check_out(shopper, "key-1", "tok_webhook")).json()["order_id"]
+    await eventually(held_by(shop), lambda held: order_id in held)
+    clock.advance(minutes=11)
+    await shop.write_side.resumption.sweep()
+    assert (await shop.order(order_id))["status"] == "placed"
+    await shop.write_side.capturing.drain()
+    assert shop.provider.captured() == {order_id: PRICE}

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.unit.command_api.shop import CommandShop, check_out, fill_cart
-from tests.unit.command_api.test_checkout import being_charged, webhook
+from tests.unit.command_api.test_checkout import being_asked, webhook
 
 
 def order_of(shop: CommandShop) -> str:
@@ -26,9 +26,9 @@ async def test_an_order_that_is_placed_by_webhook_and_cancelled_meanwhile(shop: 
     shopper, token = shop.client(sub="ada"), "tok_slow_400"
     await fill_cart(shopper)
     running = asyncio.create_task(check_out(shopper, "key-1", token))
-    await being_charged(shop)
+    await being_asked(shop)
     order_id = order_of(shop)
-    assert (await shop.deliver_webhook(webhook(order_id, "charged"))).status_code == 200
+    assert (await shop.deliver_webhook(webhook(order_id, "authorised"))).status_code == 200
     assert (await shopper.post(f"/v1/orders/{order_id}/cancel")).json()["status"] == "cancelled"
 
     told = await running
@@ -43,7 +43,7 @@ async def test_an_order_that_is_declined_meanwhile(shop: CommandShop, kind: str)
     shopper, token = shop.client(sub="ada"), "tok_slow_400"
     await fill_cart(shopper)
     running = asyncio.create_task(check_out(shopper, "key-1", token))
-    await being_charged(shop)
+    await being_asked(shop)
     order_id = order_of(shop)
     event = webhook(order_id, kind, "card_declined" if kind == "declined" else None)
     assert (await shop.deliver_webhook(event)).status_code == 200
@@ -58,7 +58,7 @@ async def test_an_order_that_is_withdrawn_meanwhile(shop: CommandShop) -> None:
     shopper, token = shop.client(sub="ada"), "tok_slow_400"
     await fill_cart(shopper)
     running = asyncio.create_task(check_out(shopper, "key-1", token))
-    await being_charged(shop)
+    await being_asked(shop)
     order_id = order_of(shop)
     assert (await shopper.post(f"/v1/orders/{order_id}/cancel")).json()["status"] == "cancelled"
 

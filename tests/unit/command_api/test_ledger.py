@@ -28,10 +28,10 @@ async def test_an_order_that_was_paid_for(shop: CommandShop) -> None:
 
     told = await ledger_of(shopper, order_id)
 
-    assert kinds(told) == [("requested", 2000), ("authorised", 2000), ("captured", 2000)]
-    assert (told["captured"]["amount"], told["kept"]["amount"], told["to_be_captured"]["amount"]) == (2000, 2000, 0)
+    assert kinds(told) == [("requested", 3998), ("authorised", 3998), ("captured", 3998)]
+    assert (told["captured"]["amount"], told["kept"]["amount"], told["to_be_captured"]["amount"]) == (3998, 3998, 0)
     assert told["entries"][2]["reference"] == (await shop.order(order_id))["payment_reference"]
-    assert shop.provider.captured()[order_id].amount == 2000
+    assert shop.provider.captured()[order_id].amount == 3998
 
 
 async def test_one_that_is_still_to_be_captured(shop: CommandShop) -> None:
@@ -42,8 +42,8 @@ async def test_one_that_is_still_to_be_captured(shop: CommandShop) -> None:
 
     told = await ledger_of(shopper, order_id)
 
-    assert kinds(told) == [("requested", 1000), ("authorised", 1000)]
-    assert (told["captured"]["amount"], told["to_be_captured"]["amount"]) == (0, 1000)
+    assert kinds(told) == [("requested", 1999), ("authorised", 1999)]
+    assert (told["captured"]["amount"], told["to_be_captured"]["amount"]) == (0, 1999)
 
 
 async def test_one_that_was_cancelled_and_paid_back(shop: CommandShop) -> None:
@@ -55,8 +55,8 @@ async def test_one_that_was_cancelled_and_paid_back(shop: CommandShop) -> None:
 
     told = await ledger_of(shopper, order_id)
 
-    assert kinds(told)[3:] == [("refund_requested", 1000), ("refunded", 1000)]
-    assert (told["refunded"]["amount"], told["kept"]["amount"], told["to_be_refunded"]["amount"]) == (1000, 0, 0)
+    assert kinds(told)[3:] == [("refund_requested", 1999), ("refunded", 1999)]
+    assert (told["refunded"]["amount"], told["kept"]["amount"], told["to_be_refunded"]["amount"]) == (1999, 0, 0)
 
 
 async def test_one_that_was_declined(shop: CommandShop) -> None:
@@ -67,7 +67,7 @@ async def test_one_that_was_declined(shop: CommandShop) -> None:
 
     told = await ledger_of(shopper, order_id)
 
-    assert kinds(told) == [("requested", 1000), ("declined", 1000)]
+    assert kinds(told) == [("requested", 1999), ("declined", 1999)]
     assert told["authorised"]["amount"] == 0
 
 

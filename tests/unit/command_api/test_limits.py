@@ -77,7 +77,7 @@ async def test_what_the_provider_refuses_is_declined_at_once(
     shopper = shop.client()
     await fill_cart(shopper)
     with monkeypatch.context() as refusing:
-        refusing.setattr(shop.provider, "charge", refuses)
+        refusing.setattr(shop.provider, "authorise", refuses)
         told = await check_out(shopper, "key-1")
     assert (told.status_code, told.json()["type"]) == (402, "/problems/payment-declined")
     assert told.json()["reason"] == "refused_by_provider"
@@ -99,9 +99,9 @@ async def test_a_refusal_after_a_charge_without_an_answer_settles_nothing(
 
     with monkeypatch.context() as broken:
         broken.setattr(shop.provider, "find", silent)
-        broken.setattr(shop.provider, "charge", silent)
+        broken.setattr(shop.provider, "authorise", silent)
         assert (await check_out(shopper, "key-1")).status_code == 202
-        broken.setattr(shop.provider, "charge", refuses)
+        broken.setattr(shop.provider, "authorise", refuses)
         clock.advance(minutes=1)
         await shop.write_side.resumption.sweep()
         assert (await shop.stock("LAMP"))["reserved"] == 1
