@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from commandside.payments.port import RefundOutcome, RefundRefused
+from commandside.payments.port import Payment, RefundOutcome, RefundRefused
 from domain.values import Money
 from tests.unit.command_api.shop import CommandShop, check_out, fill_cart
 from tests.waiting import eventually
@@ -209,8 +209,8 @@ async def test_a_refund_that_is_refused_does_not_keep_back_the_next(
     returns = [(await shopper.post(url, json=wanted)).json()["return_id"] for _ in range(2)]
     refund = shop.provider.refund
 
-    async def refuses_the_first(key: str, refund_key: str, amount: Money) -> RefundOutcome:
-        return RefundRefused("no") if returns[0] in refund_key else await refund(key, refund_key, amount)
+    async def refuses_the_first(payment: Payment, refund_key: str, amount: Money) -> RefundOutcome:
+        return RefundRefused("no") if returns[0] in refund_key else await refund(payment, refund_key, amount)
 
     monkeypatch.setattr(shop.provider, "refund", refuses_the_first)
     for return_id in returns:
