@@ -8,6 +8,7 @@ from uuid import UUID
 from domain.aggregates.base import EventSourced, evolves
 from domain.errors import InvalidTransition, RuleBroken
 from domain.events.checkout import (
+    AllowancesUsed,
     CheckoutCompleted,
     CheckoutDeclined,
     CheckoutExpired,
@@ -74,6 +75,11 @@ class Checkout(EventSourced):
     @property
     def unfinished(self) -> bool:
         return self.awaits_payment or not self.payment_settled or any(not r.made for r in self.refunds.values())
+
+    def use_allowances(self, product_ids: tuple[str, ...], cause: Cause) -> None:
+        """Notes what the order has taken of, so that no other has to be looked for when it comes to nothing."""
+        if product_ids:
+            self._trigger(AllowancesUsed, cause, product_ids=product_ids)
 
     def defer_payment(self, reference: str, resume_after: datetime, cause: Cause) -> None:
         if self.status == "started":
@@ -144,6 +150,11 @@ class Checkout(EventSourced):
         self.failure_reason: str | None = None
         self.attempts_count = 0
         self.refunds: dict[str, Refund] = {}
+        self.limited_product_ids: tuple[str, ...] = ()
+
+    @evolves(AllowancesUsed)
+    def _allowances_used(self, event: AllowancesUsed) -> None:
+        self.limited_product_ids = event.product_ids
 
     @evolves(CheckoutPaymentDeferred)
     def _payment_deferred(self, event: CheckoutPaymentDeferred) -> None:
