@@ -30,7 +30,7 @@ SKUS = tuple(f"LAMP-{number}" for number in range(10))
 ORDERS_COUNT = 50
 UNITS = 100_000
 SHOP = Shop("GBP", Tariff({"standard": ShippingMethod("standard", 0, 5)}, "standard", 0))
-TERMS = Terms(timedelta(minutes=10), timedelta(seconds=15))
+TERMS = Terms(timedelta(minutes=10), timedelta(seconds=15), timedelta(hours=24))
 
 
 def history(events_count: int) -> Iterator[AnyEvent]:

@@ -101,6 +101,8 @@ class Settings(BaseSettings):
 
     currency: str = Field(default="GBP", pattern=r"^[A-Z]{3}$")
     reservation_ttl_seconds: int = Field(default=600, ge=1, le=86_400)
+    receipt_ttl_hours: int = Field(default=24, ge=1, le=8_760)
+    """How long a checkout that is asked for again under its Idempotency-Key is told what it was told first."""
     checkout_answer_within_seconds: float = Field(default=10.0, gt=0, le=60)
     shipping_methods: dict[str, ShippingMethodSetting] = Field(default_factory=_shipping_methods, min_length=1)
     default_shipping_method: str = "standard"

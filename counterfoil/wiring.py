@@ -44,6 +44,7 @@ def write_side(
     terms = Terms(
         reservation_ttl=timedelta(seconds=settings.reservation_ttl_seconds),
         resume_grace=timedelta(seconds=settings.checkout_answer_within_seconds + RESUME_GRACE_SECONDS),
+        receipt_ttl=timedelta(hours=settings.receipt_ttl_hours),
     )
     return WriteSide(
         store,

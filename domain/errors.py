@@ -74,14 +74,18 @@ class BelowReserved(RuleBroken):
 
 
 class QuantityLimit(RuleBroken):
+    """`taken` is what the same customer's other orders of the product have of the limit."""
+
     slug = "quantity-limit"
 
-    def __init__(self, product_id: str, requested: int, limit: int) -> None:
+    def __init__(self, product_id: str, requested: int, limit: int, taken: int = 0) -> None:
+        had = f" and {taken} were had before" if taken else ""
         super().__init__(
-            f"At most {limit} of {product_id!r}; {requested} were asked for.",
+            f"At most {limit} of {product_id!r}; {requested} were asked for{had}.",
             product_id=product_id,
             requested=requested,
             limit=limit,
+            taken=taken,
         )
 
 
@@ -149,6 +153,17 @@ class KeyReused(DomainError):
 
     def __init__(self) -> None:
         super().__init__("This Idempotency-Key was used before with another body.")
+
+
+class KeyExpired(RuleBroken):
+    """An order was made under this key. Its answer is no longer kept, and yet the key never buys again."""
+
+    slug = "idempotency-key-expired"
+
+    def __init__(self, order_id: str) -> None:
+        super().__init__(
+            f"This Idempotency-Key was used for order {order_id!r}: a new purchase needs a new key.", order_id=order_id
+        )
 
 
 class StaleVersion(DomainError):

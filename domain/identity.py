@@ -36,6 +36,10 @@ def checkout_stream(order_id: UUID) -> UUID:
     return uuid5(_HOUSE, f"checkout:{order_id}")
 
 
+def allowance_stream(owner: str, product_id: str) -> UUID:
+    return uuid5(_HOUSE, f"allowance:{len(owner)}:{owner}:{product_id}")
+
+
 def receipt_stream(owner: str, idempotency_key: str) -> UUID:
     # Both may have colons in them: without the length one owner's key could be made to meet another's.
     return uuid5(_HOUSE, f"receipt:{len(owner)}:{owner}:{idempotency_key}")

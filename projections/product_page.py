@@ -14,6 +14,7 @@ from domain.events.product import (
     ProductActivated,
     ProductAdded,
     ProductDeactivated,
+    ProductLimited,
     ProductRated,
     ProductRepriced,
     ProductRevised,
@@ -24,8 +25,11 @@ from projections.versions import advance
 ProductStatus = Literal["active", "inactive"]
 
 
-class ProductPage(Struct, frozen=True):
-    """The JSON that a reader is sent, without `availability`. `rating` is in stars, 0 to 5."""
+class ProductPage(Struct, frozen=True, omit_defaults=True):
+    """The JSON that a reader is sent, without `availability`. `rating` is in stars, 0 to 5.
+
+    Without a limit per customer there is no such member.
+    """
 
     product_id: str
     title: str
@@ -41,6 +45,7 @@ class ProductPage(Struct, frozen=True):
     review_count: int
     version: int
     updated_at: datetime
+    limit_per_customer: int | None = None
 
 
 class ProductView(Struct, frozen=True):
@@ -87,6 +92,10 @@ def _deactivated(view: ProductView, event: ProductDeactivated) -> ProductView:
     return _changed(view, event, status="inactive")
 
 
+def _limited(view: ProductView, event: ProductLimited) -> ProductView:
+    return _changed(view, event, limit_per_customer=event.limit_per_customer)
+
+
 def _rated(view: ProductView, event: ProductRated) -> ProductView:
     return _changed(view, event, rating=event.rating_hundredths / 100, review_count=event.review_count)
 
@@ -113,6 +122,7 @@ _CHANGES: dict[type, Callable[[ProductView, Any], ProductView]] = {
     ProductRepriced: _repriced,
     ProductActivated: _activated,
     ProductDeactivated: _deactivated,
+    ProductLimited: _limited,
     ProductRated: _rated,
 }
 EVENT_TYPES: frozenset[type] = frozenset({ProductAdded, *_CHANGES})

@@ -11,6 +11,7 @@ TOPIC_OF_KIND: Final = {
     "cart": "cart-events",
     "order": "order-events",
     "checkout": "checkout-events",
+    "allowance": "checkout-events",
 }
 TOPICS: Final = tuple(dict.fromkeys(TOPIC_OF_KIND.values()))
 # What a client was told under its Idempotency-Key is nobody else's business.

@@ -64,6 +64,7 @@ def product_histories(draw: st.DrawFn, sku: str = "lamp") -> list[AnyEvent]:
             lambda: product.reprice(draw(prices), draw(causes())),
             lambda: product.activate(draw(causes())),
             lambda: product.deactivate(draw(causes())),
+            lambda: product.limit(draw(st.none() | st.integers(0, 5)), draw(causes())),
             lambda: product.rate(draw(st.integers(0, 500)), draw(st.integers(0, 10**6)), draw(causes())),
         ],
     )

@@ -16,7 +16,17 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from domain.aggregates import Cart, Checkout, EventSourced, Order, Product, Receipt, StockItem, StockLocations
+from domain.aggregates import (
+    Allowance,
+    Cart,
+    Checkout,
+    EventSourced,
+    Order,
+    Product,
+    Receipt,
+    StockItem,
+    StockLocations,
+)
 from domain.events import EVENT_TYPES, AnyEvent
 from domain.values import Cause, Item, Money, OrderLine, StockClaim
 from tests import histories
@@ -89,6 +99,7 @@ def checkout_histories(draw: st.DrawFn) -> list[AnyEvent]:
         draw,
         checkout,
         [
+            lambda: checkout.use_allowances(draw(st.sampled_from([(), ("lamp",)])), draw(causes)),
             lambda: checkout.defer_payment("pay-1", draw(later), draw(causes)),
             lambda: checkout.complete("pay-1", draw(st.none() | later), draw(causes)),
             lambda: checkout.capture("pay-1", checkout.amount_to_capture, draw(causes)),
@@ -109,7 +120,29 @@ def checkout_histories(draw: st.DrawFn) -> list[AnyEvent]:
 @st.composite
 def receipt_histories(draw: st.DrawFn) -> list[AnyEvent]:
     receipt = Receipt.open("customer:ada", draw(st.text(min_size=1)), draw(st.text()), "order-1", draw(causes))
-    return _after(draw, receipt, [lambda: receipt.answer(draw(st.integers(200, 599)), draw(st.text()), draw(causes))])
+    ttl = timedelta(hours=1)
+    return _after(
+        draw,
+        receipt,
+        [
+            lambda: receipt.answer(draw(st.integers(200, 599)), draw(st.text()), draw(causes)),
+            lambda: receipt.reopen(draw(st.text()), draw(st.sampled_from(["order-2", "order-3"])), ttl, draw(causes)),
+        ],
+    )
+
+
+@st.composite
+def allowance_histories(draw: st.DrawFn) -> list[AnyEvent]:
+    allowance = Allowance.open("customer:ada", "lamp", draw(causes))
+    order_ids = st.sampled_from(["order-1", "order-2", "order-3"])
+    return _after(
+        draw,
+        allowance,
+        [
+            lambda: allowance.take(draw(order_ids), draw(st.integers(0, 3)), draw(st.integers(1, 5)), draw(causes)),
+            lambda: allowance.give_back(draw(order_ids), draw(causes)),
+        ],
+    )
 
 
 @st.composite
@@ -127,6 +160,7 @@ HISTORIES: dict[type[EventSourced], st.SearchStrategy[list[AnyEvent]]] = {
     Order: histories.orders().map(histories.pending),
     Checkout: checkout_histories(),
     Receipt: receipt_histories(),
+    Allowance: allowance_histories(),
 }
 
 

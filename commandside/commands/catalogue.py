@@ -14,6 +14,7 @@ from commandside.commands.fields import (
     ShortLine,
     Sku,
     Strictly,
+    Units,
 )
 
 Category = Annotated[tuple[ShortLine, ...], Field(min_length=1, max_length=8)]
@@ -31,6 +32,7 @@ class ProductFields(Strictly):
     attributes: Attributes = Field(default_factory=dict)
     images: Images = ()
     seller_id: ShortLine | None = None
+    limit_per_customer: Units | None = None
 
 
 class AddProduct(ProductFields):
@@ -50,6 +52,7 @@ class ProductChanges(Strictly):
     attributes: Attributes = Field(default_factory=dict)
     images: Images = ()
     seller_id: ShortLine | None = None
+    limit_per_customer: Units | None = None
     status: Literal["active", "inactive"] = "active"
 
 

@@ -10,10 +10,10 @@ import msgspec
 from eventsourcing.persistence import MapperDeserialisationError, StoredEvent
 
 from commandside.event_store.mapper import EventMapper
-from domain.aggregates import Cart, EventSourced, Product, StockItem
+from domain.aggregates import Allowance, Cart, EventSourced, Product, StockItem
 
 # Streams without an end. The others are short: an order, a checkout and a receipt have a few events each.
-SNAPSHOTTED: tuple[type[EventSourced], ...] = (StockItem, Cart, Product)
+SNAPSHOTTED: tuple[type[EventSourced], ...] = (StockItem, Cart, Product, Allowance)
 
 
 @dataclass(frozen=True, slots=True)

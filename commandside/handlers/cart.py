@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from commandside.aggregates import Aggregates
 from commandside.commands import AddToCart, ChangeQuantity, ClearCart, MergeCarts, RemoveFromCart
+from commandside.handlers.allowances import ensure_allowed
 from commandside.handlers.context import Answer, Context, Shop
 from commandside.handlers.stock_on_hand import stock_of
 from commandside.representations import cart as cart_body
@@ -30,7 +31,9 @@ def add_to_cart(aggregates: Aggregates, command: AddToCart, context: Context, sh
     context.ensure_current(cart)
     product.ensure_sold()
     held = cart.lines.get(command.product_id) if cart is not None else None
-    _ensure_in_stock(aggregates, product, command.quantity + (held.quantity if held else 0))
+    quantity = command.quantity + (held.quantity if held else 0)
+    ensure_allowed(aggregates, command.owner, product, quantity, cart.checkout_order_id if cart is not None else None)
+    _ensure_in_stock(aggregates, product, quantity)
     line = CartLine(product.sku, product.details.title, command.quantity, product.price)
     if cart is None:
         cart = Cart.open(command.owner, context.cause)
@@ -47,8 +50,10 @@ def change_quantity(aggregates: Aggregates, command: ChangeQuantity, context: Co
     if cart is None or (command.product_id not in cart.lines and command.quantity > 0):
         raise NotFound("item in the cart", command.product_id)
     if command.product_id in cart.lines and command.quantity > cart.lines[command.product_id].quantity:
-        products[command.product_id].ensure_sold()
-        _ensure_in_stock(aggregates, products[command.product_id], command.quantity)
+        product = products[command.product_id]
+        product.ensure_sold()
+        ensure_allowed(aggregates, command.owner, product, command.quantity, cart.checkout_order_id)
+        _ensure_in_stock(aggregates, product, command.quantity)
     cart.change_quantity(command.product_id, command.quantity, context.cause)
     return _answer(cart, products, shop)
 

@@ -27,6 +27,7 @@ def add_product(aggregates: Aggregates, command: AddProduct, context: Context) -
         kind=command.kind,
     )
     product = Product.add(command.sku, details, command.price.value(), context.cause)
+    product.limit(command.limit_per_customer, context.cause)
     aggregates.add(product)
     return _answer(product)
 
@@ -40,6 +41,8 @@ def change_product(aggregates: Aggregates, command: ChangeProduct, context: Cont
     if changes.price is not None:
         product.reprice(changes.price.value(), context.cause)
     product.revise(replace(product.details, **_details_given(changes)), context.cause)
+    if "limit_per_customer" in changes.model_fields_set:
+        product.limit(changes.limit_per_customer, context.cause)
     if "status" in changes.model_fields_set:
         change = product.activate if changes.status == "active" else product.deactivate
         change(context.cause)

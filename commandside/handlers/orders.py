@@ -12,6 +12,7 @@ from commandside.commands import (
     RequestReturn,
     ShipShipment,
 )
+from commandside.handlers.allowances import allowance_streams, allowances_of
 from commandside.handlers.context import Answer, Context
 from commandside.representations import order as order_body
 from domain.aggregates import Checkout, Order, StockItem
@@ -24,14 +25,17 @@ REFUND_GRACE = timedelta(seconds=15)
 
 
 def cancel_order(aggregates: Aggregates, command: CancelOrder, context: Context) -> Answer:
-    """Takes the goods back into stock and asks for the money to be paid back; again: nothing more happens.
+    """Takes the goods back into stock, gives back what the order had of its owner's allowances, and asks for the money
+    to be paid back; again: nothing more happens.
 
     Raises NotFound, StaleVersion, InvalidTransition once something is packed.
     """
     aggregates.load([command.order_id, checkout_stream(command.order_id)])
     order = owned_order(aggregates, command.order_id, command.owner)
     checkout = _checkout(aggregates, command.order_id)
+    aggregates.load([*claimed_streams(checkout.claims), *allowance_streams(order.owner, checkout.limited_product_ids)])
     stock = claimed_stock(aggregates, checkout.claims)
+    allowances = allowances_of(aggregates, order.owner, checkout.limited_product_ids)
     context.ensure_current(order)
     if order.standing == "pending_payment":  # the saga's to end: nothing is sold yet that could be restocked
         raise InvalidTransition("order", order.status, "cancelled")
@@ -39,6 +43,8 @@ def cancel_order(aggregates: Aggregates, command: CancelOrder, context: Context)
         order.cancel(command.reason, context.cause)
         for claim, item in stock:
             item.restock(claim.quantity, order.order_id, context.cause)
+        for allowance in allowances:
+            allowance.give_back(order.order_id, context.cause)
         _request_refund(checkout, f"cancel-{order.order_id}", order.totals.total, "order cancelled", context)
     return _answer(order)
 
@@ -102,8 +108,12 @@ def owned_order(aggregates: Aggregates, order_id: UUID, owner: str | None) -> Or
     return order
 
 
+def claimed_streams(claims: tuple[StockClaim, ...]) -> list[UUID]:
+    return [stock_stream(claim.sku, claim.warehouse_id) for claim in claims]
+
+
 def claimed_stock(aggregates: Aggregates, claims: tuple[StockClaim, ...]) -> list[tuple[StockClaim, StockItem]]:
-    items = aggregates.find_all(StockItem, [stock_stream(claim.sku, claim.warehouse_id) for claim in claims])
+    items = aggregates.find_all(StockItem, claimed_streams(claims))
     return [(claim, items[stock_stream(claim.sku, claim.warehouse_id)]) for claim in claims]
 
 

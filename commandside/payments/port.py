@@ -72,8 +72,9 @@ class Processing:
 class CaptureRefused:
     """Nothing was taken by this call.
 
-    `reason` is NOT_AUTHORISED: declined, cancelled, let go by the provider or never seen, and never to be taken. `under_way`: it is not settled yet whether the money is held. Or a code of the provider's own, of a request
-    that it cannot take as it is.
+    `reason` is NOT_AUTHORISED: declined, cancelled, let go by the provider or never seen, and never to be taken.
+    `under_way`: it is not settled yet whether the money is held. Or a code of the provider's own, for a request that it
+    cannot take as it is.
     """
 
     reason: str

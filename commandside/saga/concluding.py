@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from commandside.aggregates import Aggregates
+from commandside.handlers.allowances import allowance_streams, allowances_of
 from commandside.handlers.context import Context
 from commandside.handlers.orders import claimed_stock, owned_order
 from commandside.payments.port import Authorised, Captured, Payment
@@ -19,7 +20,8 @@ from commandside.problems import PaymentDeclined, problem, status_of
 from commandside.representations import order as order_body
 from commandside.representations import pending_order
 from commandside.saga.unfinished import Unfinished, look, payment_of
-from domain.aggregates import Cart, Checkout, Order, Receipt, StockItem
+from domain.aggregates import Allowance, Cart, Checkout, Order, Receipt, StockItem
+from domain.errors import KeyExpired
 from domain.identity import cart_stream, checkout_stream, stock_stream
 from domain.values import Cause, Money
 
@@ -50,6 +52,11 @@ class _Parts:
     cart: Cart
     receipt: Receipt
     stock: tuple[StockItem, ...]
+    allowances: tuple[Allowance, ...]
+
+    def give_back(self, cause: Cause) -> None:
+        for allowance in self.allowances:
+            allowance.give_back(self.order.order_id, cause)
 
 
 def place(aggregates: Aggregates, order_id: UUID, payment: Authorised | Captured, cause: Cause) -> Concluded:
@@ -83,6 +90,7 @@ def decline(aggregates: Aggregates, order_id: UUID, reason: str, cause: Cause) -
     if parts.checkout.awaits_payment:
         for item in parts.stock:
             item.release(str(order_id), cause)
+        parts.give_back(cause)
         parts.checkout.decline(reason, cause)
         return _give_up(parts, reason, cause)
     if parts.checkout.status == "expired":
@@ -96,6 +104,7 @@ def withdraw(aggregates: Aggregates, order_id: UUID, reason: str | None, cause: 
     if parts.checkout.awaits_payment:
         for item in parts.stock:
             item.release(str(order_id), cause)
+        parts.give_back(cause)
         parts.checkout.decline(WITHDRAWN, cause)
         parts.order.cancel(reason, cause)
         parts.cart.abandon_checkout(parts.order.order_id, cause)
@@ -111,6 +120,7 @@ def expire(
     if parts.checkout.awaits_payment:
         for item in parts.stock:
             item.expire(str(order_id), cause)
+        parts.give_back(cause)
         parts.checkout.expire(payment_settled, resume_after, cause)
         return _give_up(parts, "timed_out", cause)
     if payment_settled:
@@ -182,9 +192,12 @@ def refuse_capture(aggregates: Aggregates, order_id: UUID, reason: str, cause: C
     if checkout.capture_due and (order.standing == "cancelled" or order.can_be_cancelled):
         if order.standing != "cancelled":
             stock = claimed_stock(aggregates, checkout.claims)
+            allowances = allowances_of(aggregates, checkout.owner, checkout.limited_product_ids)
             order.cancel(NOT_CAPTURED, cause)
             for claim, item in stock:
                 item.restock(claim.quantity, order.order_id, cause)
+            for allowance in allowances:
+                allowance.give_back(order.order_id, cause)
         order.release_payment(checkout.payment_reference or "", cause)
         checkout.refuse_capture(reason, cause)
     return look(aggregates, checkout.id)
@@ -222,6 +235,9 @@ def _answer(parts: _Parts, status: int, body: dict[str, Any], cause: Cause) -> C
 
 def _told(parts: _Parts) -> Concluded:
     receipt = parts.receipt
+    if receipt.order_id != parts.order.order_id:  # its answer has expired, and the key gone on to another order
+        refusal = KeyExpired(parts.order.order_id)
+        return Concluded(status_of(refusal), problem(refusal), parts.order.version)
     assert receipt.status is not None and receipt.body is not None, "what settles a checkout answers its receipt"
     body = msgspec.json.decode(receipt.body)
     return Concluded(receipt.status, body, body.get("version", parts.order.version))
@@ -230,13 +246,16 @@ def _told(parts: _Parts) -> Concluded:
 def _parts(aggregates: Aggregates, order_id: UUID) -> _Parts:
     checkout = _checkout(aggregates, order_id)
     wanted = [stock_stream(claim.sku, claim.warehouse_id) for claim in checkout.claims]
-    aggregates.load([order_id, cart_stream(checkout.owner), checkout.receipt_id, *wanted])
+    limited = allowance_streams(checkout.owner, checkout.limited_product_ids)
+    aggregates.load([order_id, cart_stream(checkout.owner), checkout.receipt_id, *wanted, *limited])
     order = aggregates.find(Order, order_id)
     cart = aggregates.find(Cart, cart_stream(checkout.owner))
     receipt = aggregates.find(Receipt, checkout.receipt_id)
     found = aggregates.find_all(StockItem, wanted)
     assert order is not None and cart is not None and receipt is not None, "the first append has all of these"
-    return _Parts(checkout, order, cart, receipt, tuple(found[stream_id] for stream_id in wanted))
+    stock = tuple(found[stream_id] for stream_id in wanted)
+    allowances = allowances_of(aggregates, checkout.owner, checkout.limited_product_ids)
+    return _Parts(checkout, order, cart, receipt, stock, allowances)
 
 
 def _order(aggregates: Aggregates, order_id: UUID) -> Order:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 import msgspec
 
 from commandside.aggregates import Aggregates
 from commandside.commands import CheckOut
+from commandside.handlers.allowances import take, takings
 from commandside.handlers.context import Context, Shop
 from commandside.handlers.stock_on_hand import available, stock_of
 from commandside.problems import problem, status_of
 from domain.aggregates import Cart, Checkout, Order, Product, Receipt
 from domain.allocation import allocate
-from domain.errors import CheckoutInProgress, EmptyCart, PriceChanged, RuleBroken
+from domain.errors import CheckoutInProgress, EmptyCart, KeyExpired, PriceChanged, RuleBroken
 from domain.identity import (
     cart_stream,
     checkout_stream,
@@ -23,15 +25,19 @@ from domain.identity import (
     stock_locations_stream,
 )
 from domain.pricing import ShippingMethod, price
-from domain.values import Item, Money, OrderLine, ShipmentPlan, StockClaim
+from domain.values import Cause, Item, Money, OrderLine, ShipmentPlan, StockClaim
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How long things may take. `reservation_ttl` bounds the whole checkout; `resume_grace` is left to the request."""
+    """How long things may take. `reservation_ttl` bounds the whole checkout; `resume_grace` is left to the request.
+
+    `receipt_ttl` is how long a repeat of an answered request is told the same.
+    """
 
     reservation_ttl: timedelta
     resume_grace: timedelta
+    receipt_ttl: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,31 +56,44 @@ class Told:
 
 
 def start(aggregates: Aggregates, command: CheckOut, context: Context, shop: Shop, terms: Terms) -> Started | Told:
-    """Raises KeyReused, CheckoutInProgress, StaleVersion, UnknownShippingMethod: these leave no trace.
+    """Raises KeyReused, KeyExpired, CheckoutInProgress, StaleVersion, UnknownShippingMethod: these leave no trace.
 
-    A refusal by the rules of the shop (no stock, another price, nothing in the cart) is recorded in the receipt.
+    A refusal by the rules of the shop (no stock, another price, nothing in the cart, more than the customer's limit) is
+    recorded in the receipt.
     """
     fingerprint = command.wanted.fingerprint()
     receipt_id = receipt_stream(command.owner, command.idempotency_key)
     aggregates.load([receipt_id, cart_stream(command.owner), command.order_id, checkout_stream(command.order_id)])
     receipt = aggregates.find(Receipt, receipt_id)
-    if receipt is not None:
+    if receipt is not None and not receipt.is_expired(context.cause.at, terms.receipt_ttl):
         return _answer_again(receipt, fingerprint)
+    if receipt is not None:
+        _ensure_no_order_stands(aggregates, receipt)
     cart = aggregates.find(Cart, cart_stream(command.owner))
     context.ensure_current(cart)
     method = shop.tariff.shipping_method(command.wanted.shipping_method)
-    receipt = Receipt.open(command.owner, command.idempotency_key, fingerprint, str(command.order_id), context.cause)
     try:
-        started = _reserve(aggregates, command, context, shop, terms, cart, method, receipt)
+        started = _reserve(aggregates, command, context, shop, terms, cart, method, receipt_id)
     except CheckoutInProgress:
         raise
     except RuleBroken as refusal:
-        aggregates.add(receipt)
+        receipt = _begin(aggregates, receipt, command, terms, context.cause)
         body = msgspec.json.encode(problem(refusal)).decode()
         receipt.answer(status_of(refusal), body, context.cause)
         return Told(status_of(refusal), body, str(command.order_id), replayed=False)
-    aggregates.add(receipt)
+    _begin(aggregates, receipt, command, terms, context.cause)
     return started
+
+
+def _begin(aggregates: Aggregates, receipt: Receipt | None, command: CheckOut, terms: Terms, cause: Cause) -> Receipt:
+    """The receipt of a request that is the first with its key, or the first again."""
+    fingerprint, order_id = command.wanted.fingerprint(), str(command.order_id)
+    if receipt is not None:
+        receipt.reopen(fingerprint, order_id, terms.receipt_ttl, cause)
+        return receipt
+    receipt = Receipt.open(command.owner, command.idempotency_key, fingerprint, order_id, cause)
+    aggregates.add(receipt)
+    return receipt
 
 
 def _answer_again(receipt: Receipt, fingerprint: str) -> Told:
@@ -82,6 +101,16 @@ def _answer_again(receipt: Receipt, fingerprint: str) -> Told:
     if receipt.status is None or receipt.body is None:
         raise CheckoutInProgress(receipt.order_id)
     return Told(receipt.status, receipt.body, receipt.order_id, replayed=True)
+
+
+def _ensure_no_order_stands(aggregates: Aggregates, receipt: Receipt) -> None:
+    """A key that bought never buys again, whatever became of the order; one that came to nothing can be used anew.
+
+    Raises KeyExpired.
+    """
+    order = aggregates.find(Order, UUID(receipt.order_id))
+    if receipt.status == 201 or (order is not None and order.standing not in ("payment_failed", "cancelled")):
+        raise KeyExpired(receipt.order_id)
 
 
 def _reserve(
@@ -92,7 +121,7 @@ def _reserve(
     terms: Terms,
     cart: Cart | None,
     method: ShippingMethod,
-    receipt: Receipt,
+    receipt_id: UUID,
 ) -> Started:
     # All guards first: what is refused must not have triggered anything.
     if cart is None or not cart.lines:
@@ -101,7 +130,9 @@ def _reserve(
         raise CheckoutInProgress(cart.checkout_order_id)
     aggregates.load([stream(sku) for sku in cart.lines for stream in (product_stream, stock_locations_stream)])
     products = aggregates.find_all(Product, [product_stream(sku) for sku in cart.lines])
-    lines = tuple(_order_line(products[product_stream(line.product_id)], line.quantity) for line in cart.lines.values())
+    wanted = [(products[product_stream(line.product_id)], line.quantity) for line in cart.lines.values()]
+    lines = tuple(_order_line(product, quantity) for product, quantity in wanted)
+    to_take = takings(aggregates, command.owner, wanted, context.cause)
     goods = [Item(line.product_id, line.quantity) for line in lines if line.kind == "goods"]
     stock = stock_of(aggregates, [item.product_id for item in goods])
     totals = price(lines, method, shop.tariff)
@@ -127,20 +158,20 @@ def _reserve(
             cause=cause,
         )
     )
-    aggregates.add(
-        Checkout.start(
-            order_id=order_id,
-            owner=command.owner,
-            items=tuple(Item(line.product_id, line.quantity) for line in lines),
-            claims=claims,
-            amount=totals.total,
-            payment_token=command.wanted.payment_token,
-            receipt_id=receipt.id,
-            resume_after=min(cause.at + terms.resume_grace, expires_at),
-            expires_at=expires_at,
-            cause=cause,
-        )
+    checkout = Checkout.start(
+        order_id=order_id,
+        owner=command.owner,
+        items=tuple(Item(line.product_id, line.quantity) for line in lines),
+        claims=claims,
+        amount=totals.total,
+        payment_token=command.wanted.payment_token,
+        receipt_id=receipt_id,
+        resume_after=min(cause.at + terms.resume_grace, expires_at),
+        expires_at=expires_at,
+        cause=cause,
     )
+    checkout.use_allowances(take(aggregates, to_take, str(order_id), cause), cause)
+    aggregates.add(checkout)
     return Started(totals.total)
 
 

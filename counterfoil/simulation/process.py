@@ -19,6 +19,7 @@ from counterfoil.simulation.world import World
 from domain.pricing import ShippingMethod, Tariff
 
 TTL_SECONDS: Final = 600.0
+RECEIPT_TTL_SECONDS: Final = 86_400.0
 ANSWER_WITHIN_SECONDS: Final = 10.0
 STOPS_WITHIN_SECONDS: Final = 5.0
 CURRENCY: Final = "GBP"
@@ -27,7 +28,9 @@ TARIFF: Final = Tariff(
 )
 SHOP: Final = Shop(CURRENCY, TARIFF)
 TERMS: Final = Terms(
-    reservation_ttl=timedelta(seconds=TTL_SECONDS), resume_grace=timedelta(seconds=ANSWER_WITHIN_SECONDS + 2)
+    reservation_ttl=timedelta(seconds=TTL_SECONDS),
+    resume_grace=timedelta(seconds=ANSWER_WITHIN_SECONDS + 2),
+    receipt_ttl=timedelta(seconds=RECEIPT_TTL_SECONDS),
 )
 _SILENT: Final = SilentMetrics()
 _process_of_task: ContextVar[CommandProcess | None] = ContextVar("process", default=None)

@@ -8,6 +8,7 @@ from uuid import UUID
 from domain.aggregates.base import EventSourced, evolves
 from domain.errors import InvalidTransition, RuleBroken
 from domain.events.checkout import (
+    AllowancesUsed,
     CaptureRefused,
     CheckoutCompleted,
     CheckoutDeclined,
@@ -88,6 +89,11 @@ class Checkout(EventSourced):
         """What is to go back is not taken in the first place."""
         back = Money.total((amount for _, amount in self.refunds_due), self.amount.currency)
         return self.amount - back
+
+    def use_allowances(self, product_ids: tuple[str, ...], cause: Cause) -> None:
+        """Notes what the order has taken of, so that no other has to be looked for when it comes to nothing."""
+        if product_ids:
+            self._trigger(AllowancesUsed, cause, product_ids=product_ids)
 
     def defer_payment(self, reference: str, resume_after: datetime, cause: Cause) -> None:
         if self.status == "started":
@@ -197,6 +203,11 @@ class Checkout(EventSourced):
         self.failure_reason: str | None = None
         self.attempts_count = 0
         self.refunds: dict[str, Refund] = {}
+        self.limited_product_ids: tuple[str, ...] = ()
+
+    @evolves(AllowancesUsed)
+    def _allowances_used(self, event: AllowancesUsed) -> None:
+        self.limited_product_ids = event.product_ids
 
     @evolves(CheckoutPaymentDeferred)
     def _payment_deferred(self, event: CheckoutPaymentDeferred) -> None:

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Self
 
 from domain.aggregates.base import EventSourced, evolves
-from domain.errors import CurrencyMismatch, ProductUnavailable
+from domain.errors import CurrencyMismatch, ProductUnavailable, RuleBroken
 from domain.events.product import (
     ProductActivated,
     ProductAdded,
     ProductDeactivated,
+    ProductLimited,
     ProductRated,
     ProductRepriced,
     ProductRevised,
@@ -25,6 +26,7 @@ class ProductState:
     active: bool
     rating_hundredths: int | None
     review_count: int
+    limit_per_customer: int | None
 
 
 class Product(EventSourced):
@@ -32,6 +34,7 @@ class Product(EventSourced):
 
     TOPIC = "product"
     STATE = ProductState
+    STATE_VERSION = 2
 
     @classmethod
     def add(cls, sku: str, details: ProductDetails, price: Money, cause: Cause) -> Self:
@@ -56,6 +59,13 @@ class Product(EventSourced):
         if self.active:
             self._trigger(ProductDeactivated, cause, sku=self.sku)
 
+    def limit(self, limit_per_customer: int | None, cause: Cause) -> None:
+        """How many units one customer can have; None: no limit. Raises RuleBroken when it is less than one."""
+        if limit_per_customer is not None and limit_per_customer < 1:
+            raise RuleBroken(f"A limit is at least 1, not {limit_per_customer}.", limit=limit_per_customer)
+        if limit_per_customer != self.limit_per_customer:
+            self._trigger(ProductLimited, cause, sku=self.sku, limit_per_customer=limit_per_customer)
+
     def rate(self, rating_hundredths: int, review_count: int, cause: Cause) -> None:
         if (rating_hundredths, review_count) != (self.rating_hundredths, self.review_count):
             self._trigger(
@@ -79,6 +89,7 @@ class Product(EventSourced):
         self.active = True
         self.rating_hundredths: int | None = None
         self.review_count = 0
+        self.limit_per_customer: int | None = None
 
     @evolves(ProductRevised)
     def _revised(self, event: ProductRevised) -> None:
@@ -95,6 +106,10 @@ class Product(EventSourced):
     @evolves(ProductDeactivated)
     def _deactivated(self, event: ProductDeactivated) -> None:
         self.active = False
+
+    @evolves(ProductLimited)
+    def _limited(self, event: ProductLimited) -> None:
+        self.limit_per_customer = event.limit_per_customer
 
     @evolves(ProductRated)
     def _rated(self, event: ProductRated) -> None:

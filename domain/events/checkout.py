@@ -24,6 +24,13 @@ class CheckoutStarted(Created):
     expires_at: datetime
 
 
+class AllowancesUsed(Event):
+    """The order takes from what its owner may have of these products: to be given back should nothing be sold."""
+
+    TOPIC: ClassVar[str] = "checkout.allowances_used.v1"
+    product_ids: tuple[str, ...]
+
+
 class CheckoutPaymentDeferred(Event):
     """The provider has the payment and will tell the outcome later."""
 

@@ -37,6 +37,14 @@ class ProductDeactivated(Event):
     sku: str
 
 
+class ProductLimited(Event):
+    """One customer can have so many units, over all their orders from now on; null: as many as there are."""
+
+    TOPIC: ClassVar[str] = "product.limited.v1"
+    sku: str
+    limit_per_customer: int | None
+
+
 class ProductRated(Event):
     """The standing of a product with its reviewers, as a review system reports it. 0 to 500 hundredths of a star."""
 

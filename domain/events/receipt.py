@@ -15,6 +15,14 @@ class ReceiptOpened(Created):
     order_id: str
 
 
+class ReceiptReopened(Event):
+    """The answer had expired and no order stands of it: this request is the first with the key again."""
+
+    TOPIC: ClassVar[str] = "receipt.reopened.v1"
+    fingerprint: str
+    order_id: str
+
+
 class ReceiptAnswered(Event):
     """What the first request was told: HTTP status and JSON body, to be told again."""
 

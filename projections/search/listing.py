@@ -12,6 +12,7 @@ from domain.events.product import (
     ProductActivated,
     ProductAdded,
     ProductDeactivated,
+    ProductLimited,
     ProductRated,
     ProductRepriced,
     ProductRevised,
@@ -62,6 +63,10 @@ def _deactivated(listing: Listing, event: ProductDeactivated) -> Listing:
     return replace(listing, version=event.originator_version, listed=False)
 
 
+def _limited(listing: Listing, event: ProductLimited) -> Listing:
+    return replace(listing, version=event.originator_version)  # nothing that one would search for
+
+
 def _rated(listing: Listing, event: ProductRated) -> Listing:
     # A product that nobody has reviewed has no rating, rather than the lowest.
     rating_hundredths = event.rating_hundredths if event.review_count > 0 else None
@@ -78,6 +83,7 @@ _CHANGES: dict[type, Callable[[Listing, Any], Listing]] = {
     ProductRepriced: _repriced,
     ProductActivated: _activated,
     ProductDeactivated: _deactivated,
+    ProductLimited: _limited,
     ProductRated: _rated,
 }
 EVENT_TYPES: frozenset[type] = frozenset({ProductAdded, *_CHANGES})

@@ -44,6 +44,9 @@ class Product(Shape):
     review_count: int
     version: int
     updated_at: datetime
+    limit_per_customer: Annotated[
+        int | None, Field(description="Units that one customer can have; left out when there is no limit")
+    ] = None
     availability: Availability
 
 

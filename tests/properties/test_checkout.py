@@ -81,6 +81,14 @@ class CheckoutMachine(RuleBasedStateMachine):
     def may_be_charged(self) -> bool:
         return self.ending is not None  # declined too: a provider that says so and charges has to pay back
 
+    @rule(product_ids=st.sampled_from([(), ("lamp",)]))
+    def use_allowances(self, product_ids: tuple[str, ...]) -> None:
+        outcome = self.checkout.when(lambda checkout: checkout.use_allowances(product_ids, cause()))
+        if product_ids:
+            assert self.checkout.now.limited_product_ids == product_ids
+        else:
+            outcome.then_nothing()
+
     @rule(due=minutes)
     def defer_payment(self, due: int) -> None:
         before = self.checkout.now.status

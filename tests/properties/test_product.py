@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from domain.aggregates import Product
-from domain.errors import CurrencyMismatch, ProductUnavailable
+from domain.errors import CurrencyMismatch, ProductUnavailable, RuleBroken
 from domain.values import Money, ProductDetails, ProductKind
 from tests.properties.live_aggregate import LiveAggregate
 from tests.strategies import cause, currencies
@@ -26,6 +26,7 @@ class ProductMachine(RuleBasedStateMachine):
             "active": True,
             "rating_hundredths": None,
             "review_count": 0,
+            "limit_per_customer": None,
         }
 
     def says(self, **news: object) -> bool:
@@ -60,6 +61,14 @@ class ProductMachine(RuleBasedStateMachine):
         outcome = self.product.when(lambda product: product.deactivate(cause()))
         assert bool(outcome.events) == self.says(active=False)
         self.product.when(Product.ensure_sold).then_refused(ProductUnavailable, product_id="lamp")
+
+    @rule(limit=st.none() | st.integers(-1, 2))
+    def limit(self, limit: int | None) -> None:
+        outcome = self.product.when(lambda product: product.limit(limit, cause()))
+        if limit is not None and limit < 1:
+            outcome.then_refused(RuleBroken, limit=limit)
+        else:
+            assert bool(outcome.events) == self.says(limit_per_customer=limit)
 
     @rule(rating=st.integers(0, 500), count=st.integers(0, 2))
     def rate(self, rating: int, count: int) -> None:

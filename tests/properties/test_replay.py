@@ -13,9 +13,17 @@ from hypothesis import strategies as st
 
 from commandside.event_store.mapper import EventMapper
 from domain import aggregates
-from domain.aggregates import Cart, Checkout, EventSourced, Order, Product, Receipt, StockItem
+from domain.aggregates import Allowance, Cart, Checkout, EventSourced, Order, Product, Receipt, StockItem
 from domain.events import EVENT_TYPES, AnyEvent, Created
-from tests.properties import test_cart, test_checkout, test_order, test_product, test_receipt, test_stock_item
+from tests.properties import (
+    test_allowance,
+    test_cart,
+    test_checkout,
+    test_order,
+    test_product,
+    test_receipt,
+    test_stock_item,
+)
 from tests.strategies import HISTORIES, causes, events
 
 MAPPER = EventMapper()
@@ -27,6 +35,7 @@ INVARIANTS: dict[type[EventSourced], Callable[[Any], None]] = {
     Order: test_order.ensure_invariants,
     Checkout: test_checkout.ensure_invariants,
     Receipt: test_receipt.ensure_invariants,
+    Allowance: test_allowance.ensure_invariants,
 }
 
 

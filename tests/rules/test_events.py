@@ -10,7 +10,7 @@ import pytest
 from domain.events import EVENT_TYPES, Created, Event
 
 TOPIC = re.compile(r"(?P<kind>[a-z]+(_[a-z]+)*)\.(?P<what>[a-z]+(_[a-z]+)*)\.v[1-9][0-9]*")
-IRREGULAR_PAST = frozenset({"begun", "made"})
+IRREGULAR_PAST = frozenset({"begun", "given", "made", "taken"})
 
 
 def event_classes() -> Iterator[type]:

@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from domain.identity import (
+    allowance_stream,
     cart_stream,
     checkout_stream,
     product_stream,
@@ -30,6 +31,7 @@ def test_ids_are_what_they_always_were() -> None:
         cart_stream("customer:ada"),
         checkout_stream(UUID(int=1)),
         receipt_stream("customer:ada", "key-1"),
+        allowance_stream("customer:ada", "lamp"),
     )] == [
         "dc85a77a-ef98-5c34-8e89-bf45552b50f1",
         "51adfaee-3e7f-553d-8a1f-1c4a51d03c4b",
@@ -37,6 +39,7 @@ def test_ids_are_what_they_always_were() -> None:
         "e7d23aba-3185-5752-95da-c9c0baa29679",
         "26c162cc-078f-5319-aedb-1fbef4bc601b",
         "d9fd02f4-70ea-5e19-adf3-df4829882d14",
+        "835aaf8f-d2cc-5af8-b207-f8b27b72ba29",
     ]  # fmt: skip
 
 
@@ -44,6 +47,12 @@ def test_ids_are_what_they_always_were() -> None:
 def test_no_owners_key_meets_anothers(owner: str, key: str, other: str, others_key: str) -> None:
     assume((owner, key) != (other, others_key))
     assert receipt_stream(owner, key) != receipt_stream(other, others_key)
+
+
+@given(colons_and_letters, skus, colons_and_letters, skus)
+def test_no_owners_allowance_meets_anothers(owner: str, sku: str, other: str, others_sku: str) -> None:
+    assume((owner, sku) != (other, others_sku))
+    assert allowance_stream(owner, sku) != allowance_stream(other, others_sku)
 
 
 def test_a_key_made_to_meet_anothers_does_not() -> None:
