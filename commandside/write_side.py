@@ -11,7 +11,7 @@ from commandside.aggregates import Aggregates
 from commandside.event_store import EventStore
 from commandside.handlers.context import Answer, Context, Shop
 from commandside.metrics import WriterMetrics
-from commandside.payments.port import PaymentProvider
+from commandside.payments.guarded import GuardedProvider
 from commandside.saga.checkout import CheckoutSaga
 from commandside.saga.resumption import Resumption
 from commandside.saga.starting import Terms
@@ -36,7 +36,7 @@ class WriteSide:
     def __init__(
         self,
         store: EventStore,
-        provider: PaymentProvider,
+        provider: GuardedProvider,
         shop: Shop,
         terms: Terms,
         clock: Callable[[], datetime],

@@ -19,7 +19,8 @@ import structlog
 
 from commandside.commands import CheckOut
 from commandside.handlers.context import Context, Shop
-from commandside.payments.port import Cancelled, Charged, Declined, PaymentProvider, PaymentRefused, Pending
+from commandside.payments.guarded import GuardedProvider
+from commandside.payments.port import Cancelled, Charged, Declined, PaymentRefused, Pending
 from commandside.payments.settle import Settled, StillUnknown, settle
 from commandside.payments.webhook import WebhookEvent
 from commandside.saga import concluding
@@ -53,7 +54,7 @@ class CheckoutSaga:
     def __init__(
         self,
         writer: Writer,
-        provider: PaymentProvider,
+        provider: GuardedProvider,
         shop: Shop,
         terms: Terms,
         clock: Clock,
@@ -70,11 +71,20 @@ class CheckoutSaga:
         self._waiting: dict[asyncio.Timeout, None] = {}  # in the order in which they began
 
     async def check_out(self, command: CheckOut, context: Context) -> CheckoutAnswer:
-        """Raises KeyReused, CheckoutInProgress, StaleVersion, UnknownShippingMethod, and what the writer raises."""
+        """Raises KeyReused, CheckoutInProgress, StaleVersion, UnknownShippingMethod, PaymentsUnavailable, and what the
+        writer raises.
+        """
         deadline = time.monotonic() + self._answer_within_seconds
         context = replace(context, cause=replace(context.cause, correlation_id=str(command.order_id)))
         started = await self._writer.execute(
-            partial(start, command=command, context=context, shop=self._shop, terms=self._terms)
+            partial(
+                start,
+                command=command,
+                context=context,
+                shop=self._shop,
+                terms=self._terms,
+                payments_closed_for_seconds=await self._provider.closed_to_new_payments_for_seconds(),
+            )
         )
         if isinstance(started.result, Told):
             return _told(started.result, started.position)

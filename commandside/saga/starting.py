@@ -34,6 +34,14 @@ class Terms:
     resume_grace: timedelta
 
 
+class PaymentsUnavailable(Exception):
+    """The payment provider is away: nothing was begun, and the same request may be sent again."""
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        super().__init__("the payment provider does not answer")
+        self.retry_after_seconds = retry_after_seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Started:
     amount: Money
@@ -49,10 +57,18 @@ class Told:
     replayed: bool
 
 
-def start(aggregates: Aggregates, command: CheckOut, context: Context, shop: Shop, terms: Terms) -> Started | Told:
+def start(
+    aggregates: Aggregates,
+    command: CheckOut,
+    context: Context,
+    shop: Shop,
+    terms: Terms,
+    payments_closed_for_seconds: float | None = None,
+) -> Started | Told:
     """Raises KeyReused, CheckoutInProgress, StaleVersion, UnknownShippingMethod: these leave no trace.
 
-    A refusal by the rules of the shop (no stock, another price, nothing in the cart) is recorded in the receipt.
+    Nor does PaymentsUnavailable: while payments are closed nothing is begun that has to be paid. A refusal by the rules
+    of the shop (no stock, another price, nothing in the cart) is recorded in the receipt.
     """
     fingerprint = command.wanted.fingerprint()
     receipt_id = receipt_stream(command.owner, command.idempotency_key)
@@ -65,7 +81,9 @@ def start(aggregates: Aggregates, command: CheckOut, context: Context, shop: Sho
     method = shop.tariff.shipping_method(command.wanted.shipping_method)
     receipt = Receipt.open(command.owner, command.idempotency_key, fingerprint, str(command.order_id), context.cause)
     try:
-        started = _reserve(aggregates, command, context, shop, terms, cart, method, receipt)
+        started = _reserve(
+            aggregates, command, context, shop, terms, cart, method, receipt, payments_closed_for_seconds
+        )
     except CheckoutInProgress:
         raise
     except RuleBroken as refusal:
@@ -93,6 +111,7 @@ def _reserve(
     cart: Cart | None,
     method: ShippingMethod,
     receipt: Receipt,
+    payments_closed_for_seconds: float | None,
 ) -> Started:
     # All guards first: what is refused must not have triggered anything.
     if cart is None or not cart.lines:
@@ -108,6 +127,8 @@ def _reserve(
     if command.wanted.expected_total is not None and command.wanted.expected_total.value() != totals.total:
         raise PriceChanged(command.wanted.expected_total.value(), totals.total)
     claims = allocate(goods, available(stock))
+    if payments_closed_for_seconds is not None and totals.total.amount != 0:
+        raise PaymentsUnavailable(payments_closed_for_seconds)
 
     cause, order_id = context.cause, command.order_id
     expires_at = cause.at + terms.reservation_ttl

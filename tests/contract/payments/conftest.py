@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from commandside.payments.guarded import GuardedProvider
 from commandside.payments.http_provider import HttpPaymentProvider
 from commandside.payments.port import PaymentProvider
 from counterfoil.simulation.books import Books
@@ -44,10 +45,12 @@ def receiver() -> Iterator[WebhookReceiver]:
         yield receiver
 
 
-@pytest.fixture(params=["memory", "simulated", "process"])
+@pytest.fixture(params=["memory", "guarded", "simulated", "process"])
 async def provider(request: pytest.FixtureRequest) -> AsyncIterator[PaymentProvider]:
     if request.param == "memory":
         yield FakePaymentProvider(timeout_seconds=TIMEOUT_SECONDS)
+    elif request.param == "guarded":
+        yield GuardedProvider(FakePaymentProvider(timeout_seconds=TIMEOUT_SECONDS))
     elif request.param == "simulated":
         yield simulated_provider()
     else:

@@ -1,4 +1,6 @@
-"""What every PaymentProvider keeps to: the one in memory, that of the simulation, and the built-in one through HTTP."""
+"""What every PaymentProvider keeps to: the one in memory, the same behind a circuit breaker, that of the
+simulation, and the built-in one through HTTP.
+"""
 
 from __future__ import annotations
 
