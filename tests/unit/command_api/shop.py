@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from commandside.api import create_app, shortcut
 from commandside.api.errors import TRANSLATIONS
+from commandside.event_store import EventStore
 from commandside.event_store.memory import MemoryEventStore
 from commandside.payments.http_provider import HttpPaymentProvider
 from commandside.payments.webhook import SIGNATURE_HEADER, sign
@@ -37,9 +38,10 @@ class CommandShop:
         var: Path,
         clock: Callable[[], datetime],
         over_http: HttpPaymentProvider | None = None,
+        stored_in: EventStore | None = None,
         **settings: Any,
     ) -> None:
-        """`over_http` takes the place of the provider in memory."""
+        """`over_http` takes the place of the provider in memory, `stored_in` of the store."""
         given = {"jwt_secret": JWT_SECRET, "webhook_secret": WEBHOOK_SECRET, "var": var, **settings}
         given.setdefault("checkout_answer_within_seconds", 2.0)
         # The circuit goes by real time, of which these tests take none: those that are about it set it.
@@ -50,7 +52,7 @@ class CommandShop:
         self.provider = FakePaymentProvider(timeout_seconds=0.5, webhook_delay_seconds=0.05, now=clock)
         self.write_side = wiring.write_side(
             self.settings,
-            self.store,
+            stored_in or self.store,
             over_http or self.provider,
             clock,
             probe=None if over_http is None else over_http.is_ready,
