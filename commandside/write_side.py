@@ -11,7 +11,7 @@ from commandside.aggregates import Aggregates
 from commandside.event_store import EventStore
 from commandside.handlers.context import Answer, Context, Shop
 from commandside.metrics import WriterMetrics
-from commandside.payments.port import PaymentProvider
+from commandside.payments.guarded import GuardedProvider
 from commandside.saga.capturing import Capturing
 from commandside.saga.causes import Causes
 from commandside.saga.checkout import CheckoutSaga
@@ -38,7 +38,7 @@ class WriteSide:
     def __init__(
         self,
         store: EventStore,
-        provider: PaymentProvider,
+        provider: GuardedProvider,
         shop: Shop,
         terms: Terms,
         clock: Callable[[], datetime],

@@ -183,6 +183,19 @@ def status(json: Annotated[bool, typer.Option("--json", help="For programs.")] =
 
 
 @app.command()
+def doctor(json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """List everything that is older than it may be, and what to do about it. Changes nothing.
+
+    Ends with 0 when there is nothing, with 1 when there is something, with 2 when it could not look.
+    """
+    from counterfoil.logs import configure
+    from counterfoil.processes.doctor import main
+
+    configure("doctor", "error")  # what the person at the keyboard is to know is said by the tool itself
+    raise typer.Exit(main(as_json=json))
+
+
+@app.command()
 def simulate(
     seed: Annotated[int, typer.Option("--seed", min=0, help="What everything is drawn from.")] = 1,
     days: Annotated[int, typer.Option("--days", min=1, max=_SIMULATED_DAYS_MAX, help="Days of virtual time.")] = 1,

@@ -104,6 +104,10 @@ class Settings(BaseSettings):
     receipt_ttl_hours: int = Field(default=24, ge=1, le=8_760)
     """How long a checkout that is asked for again under its Idempotency-Key is told what it was told first."""
     checkout_answer_within_seconds: float = Field(default=10.0, gt=0, le=60)
+    payments_failures_to_open: int = Field(default=5, ge=1, le=1_000)
+    """So many calls to the provider in a row without an answer, and new checkouts are refused."""
+    payments_open_seconds: float = Field(default=5.0, ge=0.1, le=300)
+    """How long the provider is then left alone before it is tried again."""
     shipping_methods: dict[str, ShippingMethodSetting] = Field(default_factory=_shipping_methods, min_length=1)
     default_shipping_method: str = "standard"
     tax_basis_points: int = Field(default=0, ge=0, le=10_000)

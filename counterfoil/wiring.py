@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from commandside.event_store.port import EventStore
 from commandside.event_store.postgres import PostgresEventStore
 from commandside.handlers.context import Shop
 from commandside.metrics import WriterMetrics
+from commandside.payments.breaker import Bounds
+from commandside.payments.guarded import GuardedProvider
 from commandside.payments.http_provider import HttpPaymentProvider
+from commandside.payments.metrics import CircuitMetrics
 from commandside.payments.port import PaymentProvider
 from commandside.saga.starting import Terms
 from commandside.write_side import WriteSide
@@ -40,15 +43,22 @@ def write_side(
     provider: PaymentProvider,
     clock: Callable[[], datetime] = now,
     metrics: WriterMetrics | None = None,
+    *,
+    probe: Callable[[], Awaitable[bool]] | None = None,
+    circuit_metrics: CircuitMetrics | None = None,
 ) -> WriteSide:
+    """`provider` is put behind a circuit breaker; `probe` asks it, without a payment, whether it is back."""
     terms = Terms(
         reservation_ttl=timedelta(seconds=settings.reservation_ttl_seconds),
         resume_grace=timedelta(seconds=settings.checkout_answer_within_seconds + RESUME_GRACE_SECONDS),
         receipt_ttl=timedelta(hours=settings.receipt_ttl_hours),
     )
+    bounds = Bounds(
+        failures_limit_count=settings.payments_failures_to_open, open_seconds=settings.payments_open_seconds
+    )
     return WriteSide(
         store,
-        provider,
+        GuardedProvider(provider, bounds, probe=probe, metrics=circuit_metrics),
         shop(settings),
         terms,
         clock,

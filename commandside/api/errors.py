@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from commandside.event_store import OutcomeUnknown, StoreUnavailable
 from commandside.problems import problem, title_of
+from commandside.saga.starting import PaymentsUnavailable
 from commandside.writer import Busy, Contended
 from domain.errors import CheckoutInProgress, DomainError
 
@@ -55,10 +57,18 @@ def _unavailable(error: Exception) -> ApiError:
     return ApiError(503, "store-unavailable", detail, retry_after_seconds=5 * RETRY_AFTER_SECONDS)
 
 
+def _payments_away(error: Exception) -> ApiError:
+    assert isinstance(error, PaymentsUnavailable)
+    detail = "The payment provider does not answer. Nothing was done: send the same request again."
+    retry = max(RETRY_AFTER_SECONDS, math.ceil(error.retry_after_seconds))
+    return ApiError(503, "payments-unavailable", detail, retry_after_seconds=retry)
+
+
 TRANSLATIONS: Mapping[type[Exception], Callable[[Exception], Any]] = {
     ApiError: lambda error: error,
     DomainError: _of_domain,
     Busy: _busy,
     Contended: _busy,
     StoreUnavailable: _unavailable,
+    PaymentsUnavailable: _payments_away,
 }

@@ -18,13 +18,13 @@ import structlog
 
 from commandside.commands import CheckOut
 from commandside.handlers.context import Context, Shop
+from commandside.payments.guarded import GuardedProvider
 from commandside.payments.port import (
     Authorised,
     Cancelled,
     Captured,
     Declined,
     Payment,
-    PaymentProvider,
     PaymentRefused,
     Pending,
 )
@@ -62,7 +62,7 @@ class CheckoutSaga:
     def __init__(
         self,
         writer: Writer,
-        provider: PaymentProvider,
+        provider: GuardedProvider,
         capturing: Capturing,
         shop: Shop,
         terms: Terms,
@@ -82,11 +82,20 @@ class CheckoutSaga:
         self._waiting: dict[asyncio.Timeout, None] = {}  # in the order in which they began
 
     async def check_out(self, command: CheckOut, context: Context) -> CheckoutAnswer:
-        """Raises KeyReused, CheckoutInProgress, StaleVersion, UnknownShippingMethod, and what the writer raises."""
+        """Raises KeyReused, CheckoutInProgress, StaleVersion, UnknownShippingMethod, PaymentsUnavailable, and what the
+        writer raises.
+        """
         deadline = time.monotonic() + self._answer_within_seconds
         context = replace(context, cause=replace(context.cause, correlation_id=str(command.order_id)))
         started = await self._writer.execute(
-            partial(start, command=command, context=context, shop=self._shop, terms=self._terms)
+            partial(
+                start,
+                command=command,
+                context=context,
+                shop=self._shop,
+                terms=self._terms,
+                payments_closed_for_seconds=await self._provider.closed_to_new_payments_for_seconds(),
+            )
         )
         if isinstance(started.result, Told):
             return _told(started.result, started.position)

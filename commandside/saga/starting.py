@@ -40,6 +40,14 @@ class Terms:
     receipt_ttl: timedelta
 
 
+class PaymentsUnavailable(Exception):
+    """The payment provider is away: nothing was begun, and the same request may be sent again."""
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        super().__init__("the payment provider does not answer")
+        self.retry_after_seconds = retry_after_seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Started:
     amount: Money
@@ -55,11 +63,18 @@ class Told:
     replayed: bool
 
 
-def start(aggregates: Aggregates, command: CheckOut, context: Context, shop: Shop, terms: Terms) -> Started | Told:
+def start(
+    aggregates: Aggregates,
+    command: CheckOut,
+    context: Context,
+    shop: Shop,
+    terms: Terms,
+    payments_closed_for_seconds: float | None = None,
+) -> Started | Told:
     """Raises KeyReused, KeyExpired, CheckoutInProgress, StaleVersion, UnknownShippingMethod: these leave no trace.
 
-    A refusal by the rules of the shop (no stock, another price, nothing in the cart, more than the customer's limit) is
-    recorded in the receipt.
+    Nor does PaymentsUnavailable: while payments are closed nothing is begun that has to be paid. A refusal by the rules
+    of the shop (no stock, another price, nothing in the cart, more than a customer may have) is recorded in the receipt.
     """
     fingerprint = command.wanted.fingerprint()
     receipt_id = receipt_stream(command.owner, command.idempotency_key)
@@ -73,7 +88,9 @@ def start(aggregates: Aggregates, command: CheckOut, context: Context, shop: Sho
     context.ensure_current(cart)
     method = shop.tariff.shipping_method(command.wanted.shipping_method)
     try:
-        started = _reserve(aggregates, command, context, shop, terms, cart, method, receipt_id)
+        started = _reserve(
+            aggregates, command, context, shop, terms, cart, method, receipt_id, payments_closed_for_seconds
+        )
     except CheckoutInProgress:
         raise
     except RuleBroken as refusal:
@@ -122,6 +139,7 @@ def _reserve(
     cart: Cart | None,
     method: ShippingMethod,
     receipt_id: UUID,
+    payments_closed_for_seconds: float | None,
 ) -> Started:
     # All guards first: what is refused must not have triggered anything.
     if cart is None or not cart.lines:
@@ -139,6 +157,8 @@ def _reserve(
     if command.wanted.expected_total is not None and command.wanted.expected_total.value() != totals.total:
         raise PriceChanged(command.wanted.expected_total.value(), totals.total)
     claims = allocate(goods, available(stock))
+    if payments_closed_for_seconds is not None and totals.total.amount != 0:
+        raise PaymentsUnavailable(payments_closed_for_seconds)
 
     cause, order_id = context.cause, command.order_id
     expires_at = cause.at + terms.reservation_ttl

@@ -257,6 +257,9 @@ class Books:
     def summary(self) -> BooksSummary:
         with self._transaction():
             states = dict(self._db.execute("SELECT state, count(*) FROM webhooks GROUP BY state").fetchall())
+            (oldest_waiting_at,) = self._db.execute(
+                "SELECT min(json_extract(CAST(body AS TEXT), '$.created_at')) FROM webhooks WHERE state = 'waiting'"
+            ).fetchone()
             return BooksSummary(
                 authorised=self._sum("amount", "payments", "status = 'authorised'"),
                 charges=self._sum("captured_amount", "payments", "status = 'captured'"),
@@ -265,7 +268,10 @@ class Books:
                 cancelled=self._sum("amount", "payments", "status = 'cancelled'"),
                 under_way=self._sum("amount", "payments", "status IN ('pending', 'processing')"),
                 webhooks=WebhookCounts(
-                    states.get("waiting", 0), states.get("delivered", 0), states.get("abandoned", 0)
+                    states.get("waiting", 0),
+                    states.get("delivered", 0),
+                    states.get("abandoned", 0),
+                    oldest_waiting_at,
                 ),
             )
 

@@ -78,10 +78,13 @@ class Sum(msgspec.Struct, frozen=True):
     amounts: dict[str, int]
 
 
-class WebhookCounts(msgspec.Struct, frozen=True):
+class WebhookCounts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`oldest_waiting_at` is when the outcome came that has waited longest to be taken; left out when none waits."""
+
     waiting: int
     delivered: int
     abandoned: int
+    oldest_waiting_at: str | None = None
 
 
 class BooksSummary(msgspec.Struct, frozen=True):

@@ -49,7 +49,7 @@ async def _show(redis_url: str, projection: str | None, as_json: bool) -> int:
     async with open_redis(redis_url, timeout_seconds=REDIS_TIMEOUT_SECONDS) as client:
         generations = Generations(client)
         for name in PROJECTIONS if projection is None else (projection,):
-            letters = RedisDeadLetters(client, await _keys(generations, name))
+            letters = RedisDeadLetters(client, await keys_of(generations, name))
             set_aside = await letters.streams_set_aside(name)
             for letter in await letters.letters(name):
                 is_set_aside = letter.stream_id in set_aside
@@ -62,7 +62,7 @@ async def _show(redis_url: str, projection: str | None, as_json: bool) -> int:
 
 async def _try_again(redis_url: str, projection: str, stream_id: UUID) -> bool:
     async with open_redis(redis_url, timeout_seconds=REDIS_TIMEOUT_SECONDS) as client:
-        letters = RedisDeadLetters(client, await _keys(Generations(client), projection))
+        letters = RedisDeadLetters(client, await keys_of(Generations(client), projection))
         if not await _is_to_be_tried(letters, projection, stream_id):
             Console().print(f"Stream {stream_id} is not set aside by {projection!r}.")
             return False
@@ -94,13 +94,13 @@ async def _tried(letters: DeadLetters, projection: str, stream_id: UUID) -> bool
 
 async def _drop(redis_url: str, projection: str, stream_id: UUID) -> int:
     async with open_redis(redis_url, timeout_seconds=REDIS_TIMEOUT_SECONDS) as client:
-        letters = RedisDeadLetters(client, await _keys(Generations(client), projection))
+        letters = RedisDeadLetters(client, await keys_of(Generations(client), projection))
         dropped_count = await letters.drop(projection, stream_id)
     Console().print(f"{dropped_count} dropped.")
     return dropped_count
 
 
-async def _keys(generations: Generations, projection: str) -> Keys:
+async def keys_of(generations: Generations, projection: str) -> Keys:
     """Of the live generation; what is not a view has only one."""
     for view in VIEW_NAMES:
         if view == projection:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from commandside.handlers.context import Shop
+from commandside.payments.guarded import GuardedProvider
 from commandside.saga.starting import Terms
 from commandside.write_side import WriteSide
 from counterfoil.simulation.books import Books
@@ -66,7 +67,7 @@ class CommandProcess:
         self.cut_off()
         write_side = WriteSide(
             self._log,
-            self._provider,
+            GuardedProvider(self._provider),
             SHOP,
             TERMS,
             lambda: world.wall_clock(number),

@@ -13,13 +13,14 @@ from types import ModuleType
 from typing import Any
 
 from commandside import deciding, snapshotting, writer
+from commandside.payments import guarded
 from commandside.payments.settle import settle
 from commandside.saga import capturing, checkout, resumption
 from counterfoil.simulation.loop import VirtualLoop
 
 # Each reads `time.monotonic` or `time.perf_counter`, or writes log lines. A test finds a module that is missing here.
 READ_TIME: tuple[ModuleType, ...] = (deciding, writer, checkout, resumption)
-WRITE_LINES: tuple[ModuleType, ...] = (writer, snapshotting, capturing, checkout, resumption)
+WRITE_LINES: tuple[ModuleType, ...] = (writer, snapshotting, capturing, checkout, resumption, guarded)
 LONGEST_STEP_SECONDS = 0.000_2
 
 

@@ -22,6 +22,7 @@ _DONE_ONCE = {
     "receive_return": "order.return_received.v1",
 }
 _UNDECIDED = ("/problems/in-progress",)
+_NOT_BEGUN = "/problems/payments-unavailable"
 
 
 class Answers:
@@ -118,6 +119,11 @@ class Answers:
                     yield "told that the payment was declined, and the order is placed"
                 elif self._held(order, asked.log_length_rows):
                     yield "told that the payment was declined, and stock is held"
+            case 503 if reply.body.get("type") == _NOT_BEGUN:
+                # A repeat may have gone further, and says so in its own name.
+                own = self._causes.get(request.id, ())
+                if own:
+                    yield f"refused for want of payments, and in the log at {own[0].position}"
             case 409 if reply.body.get("type") not in _UNDECIDED:
                 if order is not None:
                     yield f"refused with {reply.body.get('type')}, and order {order.id} is there"

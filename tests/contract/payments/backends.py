@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from commandside.payments.guarded import GuardedProvider
 from commandside.payments.http_provider import HttpPaymentProvider
 from commandside.payments.webhook import WebhookEvent, verify
 from tests.contract.payments.provider_process import WEBHOOK_SECRET, ProviderProcess
@@ -31,6 +32,12 @@ async def in_memory(request: pytest.FixtureRequest) -> AsyncIterator[UnderTest]:
 
 
 @asynccontextmanager
+async def guarded(request: pytest.FixtureRequest) -> AsyncIterator[UnderTest]:
+    async with in_memory(request) as behind:
+        yield UnderTest(GUARDED, GuardedProvider(behind.provider), behind.told)
+
+
+@asynccontextmanager
 async def over_http(request: pytest.FixtureRequest) -> AsyncIterator[UnderTest]:
     process: ProviderProcess = request.getfixturevalue("shared_process")
     receiver: WebhookReceiver = request.getfixturevalue("shared_receiver")
@@ -44,6 +51,7 @@ async def over_http(request: pytest.FixtureRequest) -> AsyncIterator[UnderTest]:
 
 
 MEMORY: Final = Backend("memory", in_memory, TOKENS, REASONS, lacks={})
+GUARDED: Final = Backend("guarded", guarded, TOKENS, REASONS, lacks={})
 PROCESS: Final = Backend("process", over_http, TOKENS, REASONS, lacks={})
 
-BACKENDS: Final = (MEMORY, PROCESS)
+BACKENDS: Final = (MEMORY, GUARDED, PROCESS)

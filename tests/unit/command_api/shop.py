@@ -15,7 +15,9 @@ from prometheus_client import CollectorRegistry
 
 from commandside.api import create_app, shortcut
 from commandside.api.errors import TRANSLATIONS
+from commandside.event_store import EventStore
 from commandside.event_store.memory import MemoryEventStore
+from commandside.payments.http_provider import HttpPaymentProvider
 from commandside.payments.webhook import SIGNATURE_HEADER, sign
 from counterfoil import wiring
 from counterfoil.http.dress import dress
@@ -31,14 +33,30 @@ TOKEN_LIFE_SECONDS = 3_600
 
 
 class CommandShop:
-    def __init__(self, var: Path, clock: Callable[[], datetime], **settings: Any) -> None:
+    def __init__(
+        self,
+        var: Path,
+        clock: Callable[[], datetime],
+        over_http: HttpPaymentProvider | None = None,
+        stored_in: EventStore | None = None,
+        **settings: Any,
+    ) -> None:
+        """`over_http` takes the place of the provider in memory, `stored_in` of the store."""
         given = {"jwt_secret": JWT_SECRET, "webhook_secret": WEBHOOK_SECRET, "var": var, **settings}
         given.setdefault("checkout_answer_within_seconds", 2.0)
+        # The circuit goes by real time, of which these tests take none: those that are about it set it.
+        given.setdefault("payments_failures_to_open", 1_000)
         self.settings = Settings(**given)
         self.clock = clock
         self.store = MemoryEventStore()
         self.provider = FakePaymentProvider(timeout_seconds=0.5, webhook_delay_seconds=0.05, now=clock)
-        self.write_side = wiring.write_side(self.settings, self.store, self.provider, clock)
+        self.write_side = wiring.write_side(
+            self.settings,
+            stored_in or self.store,
+            over_http or self.provider,
+            clock,
+            probe=None if over_http is None else over_http.is_ready,
+        )
         self.app = dress(
             create_app(self.write_side, WEBHOOK_SECRET, self.settings.query_base_url),
             self.settings,
@@ -51,9 +69,9 @@ class CommandShop:
         self.operator = self.client(sub="olga", roles=["operator"])
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Self]:
-        # The sweeper is driven by the tests, at the times that they choose.
-        await self.write_side.start(resume=False)
+    async def running(self, *, resume: bool = False) -> AsyncIterator[Self]:
+        # The sweeper is driven by most tests, at the times that they choose.
+        await self.write_side.start(resume=resume)
         try:
             yield self
         finally:

@@ -1,0 +1,92 @@
+"""The provider's process is killed under a shop that sells: nobody pays twice, nothing is held, nobody waits long."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from commandside.payments.http_provider import HttpPaymentProvider
+from tests.contract.payments.provider_process import ProviderProcess
+from tests.unit.command_api.shop import CommandShop, check_out, fill_cart
+from tests.waiting import eventually
+
+PENDING_COUNT = 6
+REFUSED_COUNT = 200
+REFUSED_P99_SECONDS = 0.1
+BACK_WITHIN_SECONDS = 5.0
+ENDS_WITHIN_SECONDS = 60.0
+
+
+async def test_a_provider_that_is_killed_and_comes_back(tmp_path: Path) -> None:
+    provider = ProviderProcess(tmp_path / "provider")
+    with provider:
+        async with HttpPaymentProvider(provider.url) as over_http:
+            shop = CommandShop(
+                tmp_path / "var",
+                lambda: datetime.now(UTC),
+                over_http,
+                checkout_answer_within_seconds=1.0,
+                payments_open_seconds=1.0,
+                payments_failures_to_open=5,
+            )
+            async with shop.running(resume=True):
+                await shop.given_product("LAMP", price=1999, stock=1_000)
+                assert (await attempt(shop, "before")).status_code == 201
+                await asyncio.to_thread(provider.kill)
+
+                pending = await asyncio.gather(*(attempt(shop, f"caught-{n}") for n in range(PENDING_COUNT)))
+                assert Counter(answer.status_code for answer in pending) == {202: PENDING_COUNT}
+                reserved = (await shop.stock("LAMP"))["reserved"]
+                assert reserved == PENDING_COUNT
+
+                await refused_quickly(shop)
+                assert (await shop.stock("LAMP"))["reserved"] == reserved, "who was refused holds nothing"
+
+                await asyncio.to_thread(provider.start)
+                began = time.monotonic()
+                served = await eventually(lambda: attempt(shop, "after"), lambda answer: answer.status_code != 503)
+                assert served.status_code == 201
+                assert time.monotonic() - began < BACK_WITHIN_SECONDS
+
+                for answer in pending:
+                    await placed(shop, answer.json()["order_id"])
+                sold = PENDING_COUNT + 2
+                assert await shop.stock("LAMP") == {
+                    "on_hand": 1_000 - sold, "reserved": 0, "committed": sold, "available": 1_000 - sold,
+                }  # fmt: skip
+                books = await asyncio.to_thread(provider.books)
+                assert books["charges"] == {"count": sold, "amounts": {"GBP": 1999 * sold}}
+
+
+async def attempt(shop: CommandShop, name: str) -> httpx.Response:
+    shopper = shop.client(sub=name)
+    await fill_cart(shopper)
+    return await check_out(shopper, name)
+
+
+async def refused_quickly(shop: CommandShop) -> None:
+    shoppers = [shop.client(sub=f"refused-{number}") for number in range(REFUSED_COUNT)]
+    for shopper in shoppers:
+        await fill_cart(shopper)
+    seconds = []
+    for number, shopper in enumerate(shoppers):
+        began = time.monotonic()
+        answer = await check_out(shopper, f"refused-{number}")
+        seconds.append(time.monotonic() - began)
+        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/payments-unavailable")
+        assert int(answer.headers["Retry-After"]) >= 1
+    p99_seconds = sorted(seconds)[int(len(seconds) * 0.99)]
+    print(f"refused: p50 {sorted(seconds)[len(seconds) // 2] * 1e3:.1f} ms, p99 {p99_seconds * 1e3:.1f} ms")
+    assert p99_seconds <= REFUSED_P99_SECONDS
+
+
+async def placed(shop: CommandShop, order_id: str) -> None:
+    async def status() -> str:
+        return str((await shop.order(order_id))["status"])
+
+    await eventually(status, lambda found: found == "placed", ENDS_WITHIN_SECONDS)
