@@ -15,9 +15,14 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 from yarl import URL
 
 from commandside.payments.port import (
+    AuthorisationOutcome,
+    Authorised,
     Cancelled,
-    Charged,
+    Captured,
+    CaptureOutcome,
+    CaptureRefused,
     Declined,
+    Payment,
     PaymentKeyReused,
     PaymentOutcome,
     PaymentRefused,
@@ -34,9 +39,9 @@ from domain.values import Money
 
 CONNECT_TIMEOUT_SECONDS: Final = 2.0
 POOL_SIZE_CONNECTIONS: Final = 256
-# Less than the 5 s after which the provider hangs up: a charge must not meet it on its way out.
+# Less than the 5 s after which the provider hangs up: a payment must not meet it on its way out.
 IDLE_CONNECTION_TIMEOUT_SECONDS: Final = 4.0
-# Whoever has waited for a connection so long is not sent any more: what was never sent was surely not charged.
+# Whoever has waited for a connection so long is not sent any more: what was never sent surely came to nothing.
 WAITING_SHARE: Final = 0.8
 MAX_ATTEMPTS_COUNT: Final = 3
 LONGEST_PAUSE_SECONDS: Final = 0.5
@@ -45,8 +50,8 @@ LONGEST_PAUSE_SECONDS: Final = 0.5
 class HttpPaymentProvider:
     """A provider at `base_url` (`http://127.0.0.1:8003`). Implements PaymentProvider; close it, or use `async with`.
 
-    `timeout_seconds` bounds every attempt from the wait for a connection to the last byte received. `charge` makes one
-    attempt (only its caller can look for the payment in between); the others make up to three when nobody can be
+    `timeout_seconds` bounds every attempt from the wait for a connection to the last byte received. `authorise` makes
+    one attempt (only its caller can look for the payment in between); the others make up to three when nobody can be
     reached. Belongs to the event loop in which it is first asked, and may be made before there is one.
     """
 
@@ -63,22 +68,35 @@ class HttpPaymentProvider:
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
-    async def charge(self, key: str, amount: Money, token: str, order_id: str) -> PaymentOutcome:
-        body = {"order_id": order_id, "amount": amount, "token": token}
-        answer = await self._ask("POST", "/v1/payments", body, {"Idempotency-Key": key})
+    async def authorise(self, payment: Payment) -> PaymentOutcome:
+        body = {"order_id": payment.order_id, "amount": payment.amount, "token": payment.token}
+        answer = await self._ask("POST", "/v1/payments", body, {"Idempotency-Key": payment.key})
         if _is_refusal(answer):
             raise PaymentRefused(_described(answer))
         return _outcome(answer)
 
-    async def find(self, key: str) -> PaymentOutcome | None:
-        answer = await self._insist("GET", _path(key))
+    async def find(self, payment: Payment) -> PaymentOutcome | None:
+        answer = await self._insist("GET", _path(payment))
         return None if answer.status == HTTPStatus.NOT_FOUND else _outcome(answer)
 
-    async def cancel(self, key: str) -> PaymentOutcome:
-        return _outcome(await self._insist("POST", f"{_path(key)}/cancel"))
+    async def capture(self, payment: Payment, amount: Money) -> CaptureOutcome:
+        answer = await self._insist("POST", f"{_path(payment)}/capture", {"amount": amount})
+        match _decoded(answer, _Capture):
+            case _Capture("captured", reference=str(reference), amount=Money() as captured):
+                return Captured(reference, captured)
+            case _Capture("refused", reason=str(reason)):
+                return CaptureRefused(reason)
+        raise _misbehaved(answer)
 
-    async def refund(self, key: str, refund_key: str, amount: Money) -> RefundOutcome:
-        answer = await self._insist("POST", f"{_path(key)}/refunds", {"refund_key": refund_key, "amount": amount})
+    async def cancel(self, payment: Payment) -> AuthorisationOutcome:
+        answer = await self._insist("POST", f"{_path(payment)}/cancel")
+        outcome = _outcome(answer)
+        if isinstance(outcome, Cancelled | Captured | Declined):
+            return outcome
+        raise _misbehaved(answer)  # it is still held, or may yet be
+
+    async def refund(self, payment: Payment, refund_key: str, amount: Money) -> RefundOutcome:
+        answer = await self._insist("POST", f"{_path(payment)}/refunds", {"refund_key": refund_key, "amount": amount})
         match _decoded(answer, _Refund):
             case _Refund("refunded", reference=str(reference)):
                 return Refunded(reference)
@@ -177,8 +195,17 @@ class _Answer(NamedTuple):
 
 
 class _Payment(msgspec.Struct, frozen=True):
-    status: Literal["charged", "declined", "cancelled", "pending", "processing"]
+    status: Literal["authorised", "captured", "declined", "cancelled", "pending", "processing"]
     reference: str | None = None
+    reason: str | None = None
+    amount: Money | None = None
+    captured_amount: int | None = None
+
+
+class _Capture(msgspec.Struct, frozen=True):
+    status: Literal["captured", "refused"]
+    reference: str | None = None
+    amount: Money | None = None
     reason: str | None = None
 
 
@@ -204,8 +231,8 @@ _FOR_NOW: Final = (
 
 Answer = TypeVar("Answer")
 
-_OUTCOMES: Final[dict[str, type[Charged | Cancelled | Pending | Processing]]] = {
-    "charged": Charged,
+_OUTCOMES: Final[dict[str, type[Authorised | Cancelled | Pending | Processing]]] = {
+    "authorised": Authorised,
     "cancelled": Cancelled,
     "pending": Pending,
     "processing": Processing,
@@ -216,6 +243,8 @@ def _outcome(answer: _Answer) -> PaymentOutcome:
     match _decoded(answer, _Payment):
         case _Payment("declined", reason=str(reason)):
             return Declined(reason)
+        case _Payment("captured", reference=str(reference), amount=Money() as held, captured_amount=int(taken)):
+            return Captured(reference, Money(taken, held.currency))
         case _Payment(status, reference=str(reference)) if status in _OUTCOMES:
             return _OUTCOMES[status](reference)
     raise _misbehaved(answer)
@@ -261,5 +290,5 @@ def _described(answer: _Answer) -> str:
     return f"{answer.method} {answer.path} was answered with {answer.status}: {begin!r}"
 
 
-def _path(key: str) -> str:
-    return f"/v1/payments/{quote(key, safe='')}"
+def _path(payment: Payment) -> str:
+    return f"/v1/payments/{quote(payment.key, safe='')}"

@@ -16,7 +16,16 @@ from starlette.routing import Route
 from counterfoil.payment_provider.books import FailedOnPurpose, KeyReused, UnknownPayment
 from counterfoil.payment_provider.clerk import Clerk
 from counterfoil.payment_provider.tokens import plan_for
-from counterfoil.payment_provider.wire import ChargeRequest, Key, Payment, PaymentPage, Problem, RefundRequest, encode
+from counterfoil.payment_provider.wire import (
+    AuthoriseRequest,
+    CaptureRequest,
+    Key,
+    Payment,
+    PaymentPage,
+    Problem,
+    RefundRequest,
+    encode,
+)
 
 MAX_BODY_BYTES: Final = 16 * 1024
 MAX_PAGE_SIZE_PAYMENTS: Final = 1_000
@@ -30,15 +39,15 @@ T = TypeVar("T")
 def create_app(clerk: Clerk, *, webhook_delay_seconds: float = WEBHOOK_DELAY_SECONDS) -> Starlette:
     """The provider over the books that `clerk` keeps. Starts nothing by itself."""
 
-    async def charge(request: Request) -> Response:
+    async def authorise(request: Request) -> Response:
         if "Idempotency-Key" not in request.headers:
             raise Refusal(HTTPStatus.BAD_REQUEST, "idempotency-key-missing", "Every payment has an Idempotency-Key.")
         key = _valid_key(request.headers["Idempotency-Key"])
-        body = _decoded(await _body(request), ChargeRequest)
+        body = _decoded(await _body(request), AuthoriseRequest)
         plan = plan_for(body.token)
         now = time.time()
         delay_seconds = webhook_delay_seconds if plan.way == "webhook" else plan.delay_milliseconds / 1000
-        payment, is_new = await clerk.do(clerk.books.charge, key, body, plan, now + delay_seconds, now)
+        payment, is_new = await clerk.do(clerk.books.authorise, key, body, plan, now + delay_seconds, now)
         if is_new and plan.way == "silent":
             await _keep_silent(request)
         if is_new and plan.way in {"slow", "webhook"}:
@@ -52,6 +61,14 @@ def create_app(clerk: Clerk, *, webhook_delay_seconds: float = WEBHOOK_DELAY_SEC
 
     async def find(request: Request) -> Response:
         return _payment_answer(await clerk.do(clerk.books.find, _path_key(request)))
+
+    async def capture(request: Request) -> Response:
+        body = _decoded(await _body(request), CaptureRequest)
+        taken, is_answered = await clerk.do(clerk.books.capture, _path_key(request), body.amount, time.time())
+        if not is_answered:
+            clerk.expect_work()
+            await _keep_silent(request)
+        return _json(taken)
 
     async def cancel(request: Request) -> Response:
         key = _path_key(request)
@@ -80,9 +97,10 @@ def create_app(clerk: Clerk, *, webhook_delay_seconds: float = WEBHOOK_DELAY_SEC
 
     return Starlette(
         routes=[
-            Route("/v1/payments", charge, methods=["POST"]),
+            Route("/v1/payments", authorise, methods=["POST"]),
             Route("/v1/payments", page, methods=["GET"]),
             Route("/v1/payments/{key}", find, methods=["GET"]),
+            Route("/v1/payments/{key}/capture", capture, methods=["POST"]),
             Route("/v1/payments/{key}/cancel", cancel, methods=["POST"]),
             Route("/v1/payments/{key}/refunds", refund, methods=["POST"]),
             Route("/v1/books", books, methods=["GET"]),
@@ -175,7 +193,7 @@ def _unknown(_request: Request, _error: Exception) -> Response:
 
 
 def _failed_on_purpose(_request: Request, _error: Exception) -> Response:
-    detail = "The token asks for a first attempt that fails. Nothing was charged."
+    detail = "The token asks for a first attempt that fails. Nothing came of it."
     return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "failed-on-purpose", detail)
 
 

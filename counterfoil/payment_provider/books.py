@@ -1,6 +1,7 @@
-"""The provider's books: what was charged, given back and promised, in one SQLite file.
+"""The provider's books: what is held, was taken, given back and promised, in one SQLite file.
 
-Every method is one transaction that is on the disk when it returns. None may be called by two threads at once.
+Every method is one transaction that is on the disk when it returns, or at the end of `together`, whose calls share one.
+None may be called by two threads at once.
 Times are UTC, in seconds since 1970.
 """
 
@@ -8,18 +9,20 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
+from counterfoil.payment_provider import schema
 from counterfoil.payment_provider.tokens import Plan
 from counterfoil.payment_provider.wire import (
     Amount,
+    AuthoriseRequest,
     BooksSummary,
-    ChargeRequest,
+    Capture,
     Payment,
     Refund,
     RefundRequest,
@@ -31,43 +34,7 @@ from counterfoil.payment_provider.wire import (
 BUSY_TIMEOUT_SECONDS: Final = 5.0
 SETTLE_BATCH_SIZE_PAYMENTS: Final = 256
 
-# `errored` is a first attempt that failed on purpose: to the outside the payment is not there.
-CREATE: Final = """
-CREATE TABLE IF NOT EXISTS payments (
-    position INTEGER PRIMARY KEY,
-    key TEXT NOT NULL UNIQUE,
-    order_id TEXT,
-    amount INTEGER,
-    currency TEXT,
-    status TEXT NOT NULL
-        CHECK (status IN ('charged', 'declined', 'cancelled', 'pending', 'processing', 'errored')),
-    reference TEXT NOT NULL,
-    reason TEXT,
-    due_at REAL,
-    created_at REAL NOT NULL,
-    refunded_amount INTEGER NOT NULL DEFAULT 0,
-    CHECK (refunded_amount BETWEEN 0 AND CASE WHEN status = 'charged' THEN amount ELSE 0 END)
-);
-CREATE INDEX IF NOT EXISTS payments_due ON payments (due_at) WHERE status IN ('pending', 'processing');
-CREATE TABLE IF NOT EXISTS refunds (
-    key TEXT NOT NULL REFERENCES payments (key),
-    refund_key TEXT NOT NULL,
-    amount INTEGER NOT NULL,
-    currency TEXT NOT NULL,
-    reference TEXT NOT NULL,
-    created_at REAL NOT NULL,
-    PRIMARY KEY (key, refund_key)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS webhooks (
-    event_id TEXT PRIMARY KEY,
-    key TEXT NOT NULL REFERENCES payments (key),
-    body BLOB NOT NULL,
-    state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'delivered', 'abandoned')),
-    attempts_count INTEGER NOT NULL DEFAULT 0,
-    next_attempt_at REAL NOT NULL
-);
-CREATE INDEX IF NOT EXISTS webhooks_due ON webhooks (next_attempt_at) WHERE state = 'waiting';
-"""
+T = TypeVar("T")
 
 
 class KeyReused(Exception):
@@ -79,11 +46,11 @@ class UnknownPayment(Exception):
 
 
 class FailedOnPurpose(Exception):
-    """The token asks for a first attempt that fails. Nothing is charged."""
+    """The token asks for a first attempt that fails. It comes to nothing."""
 
 
 class BooksDamaged(Exception):
-    """The file is there and is not a book of ours, or is no longer whole."""
+    """The file is there and is not a book of ours, or of a later version's, or is no longer whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +63,7 @@ class Delivery:
 
 
 class Books:
-    """Opens `path`, or makes it. Raises BooksDamaged."""
+    """Opens `path`, or makes it, and carries over what an older version wrote there. Raises BooksDamaged."""
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
@@ -104,9 +71,8 @@ class Books:
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA foreign_keys = ON")
-            self._db.executescript(CREATE)
-        except sqlite3.DatabaseError as error:
+            schema.prepare(self._db)
+        except (sqlite3.DatabaseError, schema.OfALaterShop) as error:
             self._db.close()
             if isinstance(error, sqlite3.OperationalError):
                 raise  # locked, full, not writable: the file itself may be sound
@@ -115,7 +81,18 @@ class Books:
     def close(self) -> None:
         self._db.close()
 
-    def charge(self, key: str, request: ChargeRequest, plan: Plan, due_at: float, now: float) -> tuple[Payment, bool]:
+    def together(self, calls: Sequence[Callable[[], T]]) -> list[T | Exception]:
+        """Make `calls`, of methods of these books, in one transaction: the disk is waited for once.
+
+        Returns of each its result, or what it raised: that one has changed nothing. Raises what keeps the whole from
+        being written, and then none of them has.
+        """
+        with self._transaction():
+            return [self._attempt(call) for call in calls]
+
+    def authorise(
+        self, key: str, request: AuthoriseRequest, plan: Plan, due_at: float, now: float
+    ) -> tuple[Payment, bool]:
         """The payment of `key`, made according to `plan` if it is new, and whether it is. What is slow or comes by
         webhook is settled at `due_at`.
 
@@ -129,8 +106,8 @@ class Books:
                 status = _first_status(plan)
                 self._db.execute(
                     "INSERT INTO payments"
-                    " (key, order_id, amount, currency, status, reference, reason, due_at, created_at)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    " (key, order_id, amount, currency, status, reference, reason, due_at, created_at, capture)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         key,
                         request.order_id,
@@ -141,10 +118,11 @@ class Books:
                         plan.reason,
                         due_at if status in {"pending", "processing"} else None,
                         now,
+                        plan.capture,
                     ),
                 )
             elif row["status"] == "errored":
-                self._db.execute("UPDATE payments SET status = 'charged' WHERE key = ?", (key,))
+                self._db.execute("UPDATE payments SET status = 'authorised' WHERE key = ?", (key,))
             payment_row = self._known_row(key)
         if payment_row["status"] == "errored":
             raise FailedOnPurpose
@@ -157,8 +135,37 @@ class Books:
             raise UnknownPayment(key)
         return _payment(row)
 
+    def capture(self, key: str, amount: Amount, now: float) -> tuple[Capture, bool]:
+        """Take `amount` of what is held and let the rest go, and whether that is to be answered.
+
+        What was captured before is said again, whatever `amount` is. Raises FailedOnPurpose.
+        """
+        with self._transaction():
+            row = self._row(key)
+            if row is not None and row["status"] == "captured":
+                return _capture(row), True
+            reason = _reason_not_to_capture(row, amount)
+            if reason is not None:
+                return Capture(status="refused", reason=reason), True
+            assert row is not None
+            match row["capture"]:
+                case "refused":
+                    self._set_status(key, "cancelled")
+                    return Capture(status="refused", reason="not_authorised"), True
+                case "fails_first":
+                    self._db.execute("UPDATE payments SET capture = 'now' WHERE key = ?", (key,))
+                case way:
+                    self._db.execute(
+                        "UPDATE payments SET status = 'captured', captured_amount = ? WHERE key = ?",
+                        (amount.amount, key),
+                    )
+                    if way == "silent":
+                        self._promise_webhook(key, now)
+                    return _capture(self._known_row(key)), way != "silent"
+        raise FailedOnPurpose
+
     def cancel(self, key: str, now: float) -> Payment:
-        """What is not settled is cancelled, what was never seen is cancelled for good; the rest stays as it is."""
+        """What is not captured is let go, what was never seen is cancelled for good; the rest stays as it is."""
         with self._transaction():
             row = self._row(key)
             if row is None:
@@ -166,10 +173,8 @@ class Books:
                     "INSERT INTO payments (key, status, reference, created_at) VALUES (?, 'cancelled', ?, ?)",
                     (key, _new_id("pay"), now),
                 )
-            elif row["status"] in {"pending", "processing", "errored"}:
-                self._db.execute(
-                    "UPDATE payments SET status = 'cancelled', reason = NULL, due_at = NULL WHERE key = ?", (key,)
-                )
+            elif row["status"] in {"authorised", "pending", "processing", "errored"}:
+                self._set_status(key, "cancelled")
                 if row["status"] == "pending":
                     self._promise_webhook(key, now)
             return _payment(self._known_row(key))
@@ -185,12 +190,12 @@ class Books:
                 if _amount(made) != request.amount:
                     raise KeyReused
                 return Refund(refund_key=request.refund_key, status="refunded", reference=made["reference"])
-            if row is None or row["status"] != "charged":
-                return Refund(refund_key=request.refund_key, status="refused", reason="not_charged")
+            if row is None or row["status"] != "captured":
+                return Refund(refund_key=request.refund_key, status="refused", reason="not_captured")
             if row["currency"] != request.amount.currency:
                 return Refund(refund_key=request.refund_key, status="refused", reason="currency_mismatch")
-            if row["refunded_amount"] + request.amount.amount > row["amount"]:
-                return Refund(refund_key=request.refund_key, status="refused", reason="exceeds_charge")
+            if row["refunded_amount"] + request.amount.amount > row["captured_amount"]:
+                return Refund(refund_key=request.refund_key, status="refused", reason="exceeds_capture")
             reference = _new_id("ref")
             self._db.execute(
                 "INSERT INTO refunds (key, refund_key, amount, currency, reference, created_at)"
@@ -211,8 +216,7 @@ class Books:
                 (now, SETTLE_BATCH_SIZE_PAYMENTS),
             ).fetchall()
             for row in due:
-                outcome = "charged" if row["reason"] is None else "declined"
-                self._db.execute("UPDATE payments SET status = ?, due_at = NULL WHERE key = ?", (outcome, row["key"]))
+                self._set_status(row["key"], "authorised" if row["reason"] is None else "declined")
                 if row["status"] == "pending":
                     self._promise_webhook(row["key"], now)
             return self._earliest("SELECT min(due_at) FROM payments WHERE status IN ('pending', 'processing')")
@@ -254,21 +258,24 @@ class Books:
         with self._transaction():
             states = dict(self._db.execute("SELECT state, count(*) FROM webhooks GROUP BY state").fetchall())
             return BooksSummary(
-                charges=self._sum("payments", "status = 'charged'"),
-                refunds=self._sum("refunds", "TRUE"),
-                declined=self._sum("payments", "status = 'declined'"),
-                cancelled=self._sum("payments", "status = 'cancelled'"),
-                under_way=self._sum("payments", "status IN ('pending', 'processing')"),
+                authorised=self._sum("amount", "payments", "status = 'authorised'"),
+                charges=self._sum("captured_amount", "payments", "status = 'captured'"),
+                refunds=self._sum("amount", "refunds", "TRUE"),
+                declined=self._sum("amount", "payments", "status = 'declined'"),
+                cancelled=self._sum("amount", "payments", "status = 'cancelled'"),
+                under_way=self._sum("amount", "payments", "status IN ('pending', 'processing')"),
                 webhooks=WebhookCounts(
                     states.get("waiting", 0), states.get("delivered", 0), states.get("abandoned", 0)
                 ),
             )
 
-    def _sum(self, table: Literal["payments", "refunds"], condition: str) -> Sum:
+    def _sum(
+        self, what: Literal["amount", "captured_amount"], table: Literal["payments", "refunds"], condition: str
+    ) -> Sum:
         rows = self._db.execute(
-            f"SELECT currency, count(*), sum(amount) FROM {table} WHERE {condition} GROUP BY currency"
+            f"SELECT currency, count(*), sum({what}) FROM {table} WHERE {condition} GROUP BY currency"
         ).fetchall()
-        # A key cancelled before it was charged has no amount and no currency.
+        # A key cancelled before it was authorised has no amount and no currency.
         return Sum(sum(row[1] for row in rows), {row[0]: row[2] for row in rows if row[0] is not None})
 
     def _promise_webhook(self, key: str, now: float) -> None:
@@ -285,10 +292,15 @@ class Books:
         }
         if row["status"] == "declined":
             event["reason"] = row["reason"]
+        if row["status"] == "captured":
+            event["captured"] = _captured(row)
         self._db.execute(
             "INSERT INTO webhooks (event_id, key, body, next_attempt_at) VALUES (?, ?, ?, ?)",
             (event_id, key, encode(event), now),
         )
+
+    def _set_status(self, key: str, status: Literal["authorised", "declined", "cancelled"]) -> None:
+        self._db.execute("UPDATE payments SET status = ?, due_at = NULL WHERE key = ?", (status, key))
 
     def _row(self, key: str) -> sqlite3.Row | None:
         return cast("sqlite3.Row | None", self._db.execute("SELECT * FROM payments WHERE key = ?", (key,)).fetchone())
@@ -302,15 +314,30 @@ class Books:
     def _earliest(self, query: str) -> float | None:
         return cast("float | None", self._db.execute(query).fetchone()[0])
 
+    def _attempt(self, call: Callable[[], T]) -> T | Exception:
+        try:
+            return call()
+        except sqlite3.Error:
+            raise  # the disk is full, or worse: nobody's call is sure to be written
+        except Exception as error:
+            return error  # `together` hands it to whom it concerns
+
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
+        begin, end, undo = _OUTER if not self._db.in_transaction else _INNER
+        self._db.execute(begin)
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            for statement in undo:
+                if self._db.in_transaction:  # SQLite may have undone everything by itself
+                    self._db.execute(statement)
             raise
-        self._db.execute("COMMIT")
+        self._db.execute(end)
+
+
+_OUTER: Final = ("BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",))
+_INNER: Final = ("SAVEPOINT call", "RELEASE call", ("ROLLBACK TO call", "RELEASE call"))
 
 
 def _first_status(plan: Plan) -> str:
@@ -322,7 +349,22 @@ def _first_status(plan: Plan) -> str:
         case "webhook":
             return "pending"
         case "now" | "silent":
-            return "charged" if plan.reason is None else "declined"
+            return "authorised" if plan.reason is None else "declined"
+
+
+def _reason_not_to_capture(row: sqlite3.Row | None, amount: Amount) -> str | None:
+    if row is None or row["status"] != "authorised":
+        is_open = row is not None and row["status"] in {"pending", "processing"}
+        return "under_way" if is_open else "not_authorised"
+    if row["currency"] != amount.currency:
+        return "currency_mismatch"
+    if amount.amount == 0:
+        return "nothing_to_capture"
+    return "exceeds_authorisation" if amount.amount > row["amount"] else None
+
+
+def _capture(row: sqlite3.Row) -> Capture:
+    return Capture(status="captured", reference=row["reference"], amount=_captured(row))
 
 
 def _payment(row: sqlite3.Row) -> Payment:
@@ -335,6 +377,7 @@ def _payment(row: sqlite3.Row) -> Payment:
         reason=row["reason"] if status == "declined" else None,
         order_id=row["order_id"],
         amount=None if row["amount"] is None else _amount(row),
+        captured_amount=row["captured_amount"],
         refunded_amount=row["refunded_amount"],
         created_at=_rfc3339(row["created_at"]),
     )
@@ -342,6 +385,10 @@ def _payment(row: sqlite3.Row) -> Payment:
 
 def _amount(row: sqlite3.Row) -> Amount:
     return Amount(row["amount"], row["currency"])
+
+
+def _captured(row: sqlite3.Row) -> Amount:
+    return Amount(row["captured_amount"], row["currency"])
 
 
 def _new_id(prefix: str) -> str:

@@ -15,14 +15,16 @@ _SLOW = re.compile(r"tok_slow_([0-9]{1,5})", re.ASCII)
 class Plan:
     """How a payment will go.
 
-    `way`: `now`, the outcome is in the answer; `silent`, there is an outcome and never an answer; `slow`, the answer
-    comes after `delay_milliseconds`; `fails_first`, the first attempt is answered with 500 and changes nothing;
-    `webhook`, the answer is 202 and the outcome is sent later. `reason` is set when the outcome is a decline.
+    `way` is that of the authorisation: `now`, the outcome is in the answer; `silent`, there is an outcome and never an
+    answer; `slow`, the answer comes after `delay_milliseconds`; `fails_first`, the first attempt is answered with 500
+    and changes nothing; `webhook`, the answer is 202 and the outcome is sent later. `reason` is set when the outcome is
+    a decline. `capture` is the way of the capture: as above, or `refused`, and the payment is cancelled by it.
     """
 
     way: Literal["now", "silent", "slow", "fails_first", "webhook"] = "now"
     reason: str | None = None
     delay_milliseconds: int = 0
+    capture: Literal["now", "silent", "fails_first", "refused"] = "now"
 
 
 _PLANS: Final = {
@@ -33,6 +35,9 @@ _PLANS: Final = {
     "tok_error_then_ok": Plan("fails_first"),
     "tok_webhook": Plan("webhook"),
     "tok_webhook_declined": Plan("webhook", reason="card_declined"),
+    "tok_capture_timeout": Plan(capture="silent"),
+    "tok_capture_error_then_ok": Plan(capture="fails_first"),
+    "tok_capture_refused": Plan(capture="refused"),
 }
 
 

@@ -16,10 +16,14 @@ class Amount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
 
 
-class ChargeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AuthoriseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     order_id: Key
     amount: Amount
     token: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class CaptureRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    amount: Amount
 
 
 class RefundRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,16 +32,29 @@ class RefundRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True):
-    """`order_id` and `amount` are missing of a key that was cancelled before it was charged."""
+    """`amount` is what was to be authorised; it and `order_id` are missing of a key that was cancelled before that.
+
+    `captured_amount` and `refunded_amount` are in the minor units of its currency.
+    """
 
     key: str
-    status: Literal["charged", "declined", "cancelled", "pending", "processing"]
+    status: Literal["authorised", "captured", "declined", "cancelled", "pending", "processing"]
     reference: str
     reason: str | None
     order_id: str | None
     amount: Amount | None
+    captured_amount: int
     refunded_amount: int
     created_at: str
+
+
+class Capture(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`amount` is what was captured, by this request or by an earlier one."""
+
+    status: Literal["captured", "refused"]
+    reference: str | None = None
+    amount: Amount | None = None
+    reason: str | None = None
 
 
 class Refund(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -68,8 +85,9 @@ class WebhookCounts(msgspec.Struct, frozen=True):
 
 
 class BooksSummary(msgspec.Struct, frozen=True):
-    """`charges` is everything ever charged; `refunds` is what went back of it."""
+    """`authorised` is what is held now; `charges` is everything ever captured, `refunds` what went back of it."""
 
+    authorised: Sum
     charges: Sum
     refunds: Sum
     declined: Sum

@@ -1,33 +1,31 @@
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import cast
 
 import pytest
 
-from commandside.payments.http_provider import HttpPaymentProvider
-from commandside.payments.port import PaymentProvider
-from counterfoil.simulation.books import Books
-from counterfoil.simulation.dice import Part, dice_of
-from counterfoil.simulation.faults import Adversity
-from counterfoil.simulation.log import SimulatedLog
-from counterfoil.simulation.loop import VirtualLoop
-from counterfoil.simulation.provider import ProviderConnection
-from counterfoil.simulation.world import World
+from tests.contract.payments.backends import BACKENDS
 from tests.contract.payments.provider_process import ProviderProcess
+from tests.contract.payments.under_test import Backend, UnderTest
 from tests.contract.payments.webhook_receiver import WebhookReceiver
-from tests.fakes.payments import FakePaymentProvider
-
-TIMEOUT_SECONDS = 1.0
 
 
 @pytest.fixture(scope="module")
-def shared_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProviderProcess]:
-    """One for the tests of a module, which use keys of their own. Nobody takes its webhooks."""
-    with ProviderProcess(tmp_path_factory.mktemp("provider")) as process:
+def shared_process(
+    tmp_path_factory: pytest.TempPathFactory, shared_receiver: WebhookReceiver
+) -> Iterator[ProviderProcess]:
+    """One for the tests of a module, which use keys of their own."""
+    folder = tmp_path_factory.mktemp("provider")
+    with ProviderProcess(folder, webhook_port=shared_receiver.port) as process:
         yield process
+
+
+@pytest.fixture(scope="module")
+def shared_receiver() -> Iterator[WebhookReceiver]:
+    with WebhookReceiver() as receiver:
+        receiver.listen()
+        yield receiver
 
 
 @pytest.fixture
@@ -44,21 +42,9 @@ def receiver() -> Iterator[WebhookReceiver]:
         yield receiver
 
 
-@pytest.fixture(params=["memory", "simulated", "process"])
-async def provider(request: pytest.FixtureRequest) -> AsyncIterator[PaymentProvider]:
-    if request.param == "memory":
-        yield FakePaymentProvider(timeout_seconds=TIMEOUT_SECONDS)
-    elif request.param == "simulated":
-        yield simulated_provider()
-    else:
-        process: ProviderProcess = request.getfixturevalue("shared_process")
-        async with HttpPaymentProvider(process.url, timeout_seconds=TIMEOUT_SECONDS) as over_http:
-            yield over_http
-
-
-def simulated_provider() -> ProviderConnection:
-    """That of the simulation, with nothing going wrong, in the time of the clock on the wall."""
-    loop = cast(VirtualLoop, asyncio.get_running_loop())
-    world = World(loop, SimulatedLog(), Adversity(()), dice_of(1, Part.WAYS))
-    books = Books(world, tell=lambda event: None)
-    return ProviderConnection(world, books, 0, crash=lambda: None, timeout_seconds=TIMEOUT_SECONDS)
+@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
+async def under_test(request: pytest.FixtureRequest) -> AsyncIterator[UnderTest]:
+    """Of each backend; `needs` in the suite leaves out those that lack something."""
+    backend: Backend = request.param
+    async with backend.open(request) as running:
+        yield running

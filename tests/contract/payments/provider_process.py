@@ -78,6 +78,10 @@ class ProviderProcess:
         books: dict[str, Any] = self.get("/v1/books").raise_for_status().json()
         return books
 
+    def post(self, path: str, body: object, *, key: str | None = None) -> httpx.Response:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return httpx.post(self.url + path, json=body, headers=headers, trust_env=False, timeout=5)
+
     def get(self, path: str) -> httpx.Response:
         return httpx.get(self.url + path, trust_env=False, timeout=5)
 

@@ -8,6 +8,7 @@ import hmac
 import json
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -17,11 +18,14 @@ import pytest
 
 from commandside.payments.http_provider import HttpPaymentProvider
 from commandside.payments.port import (
+    Authorised,
     Cancelled,
-    Charged,
+    Captured,
+    Payment,
     PaymentRefused,
     Pending,
     Processing,
+    ProviderError,
     ProviderTimeout,
     ProviderUnreachable,
     Refunded,
@@ -31,36 +35,53 @@ from commandside.payments.webhook import verify
 from domain.values import TOTAL_LIMIT_MINOR, Money
 from tests.contract.payments.provider_process import WEBHOOK_SECRET, ProviderProcess
 from tests.contract.payments.webhook_receiver import Received, WebhookReceiver
+from tests.payments import AMOUNT, a_payment
 from tests.waiting import eventually
 
-AMOUNT = Money(1999, "GBP")
+PART = Money(1200, "GBP")
+TOKENS_THAT_ARE_GOOD = [
+    "tok_ok",
+    "tok_slow_50",
+    "tok_timeout",
+    "tok_error_then_ok",
+    "tok_capture_timeout",
+    "tok_capture_error_then_ok",
+]
 
 
 async def test_the_books_survive_a_kill(process: ProviderProcess) -> None:
+    a, b, c, d, e = (a_payment(key) for key in "abcde")
+    declined, fails_first = replace(b, token="tok_declined"), replace(d, token="tok_error_then_ok")
+    capture_fails_first = replace(e, token="tok_capture_error_then_ok")
     async with HttpPaymentProvider(process.url, timeout_seconds=2) as provider:
-        charged = await provider.charge("a", AMOUNT, "tok_ok", "o")
-        declined = await provider.charge("b", AMOUNT, "tok_declined", "o")
-        cancelled = await provider.cancel("c")
-        refunded = await provider.refund("a", "r", Money(500, "GBP"))
+        await provider.authorise(a)
+        captured = await provider.capture(a, PART)
+        told = [await provider.authorise(declined), await provider.cancel(c)]
+        refunded = await provider.refund(a, "r", Money(500, "GBP"))
         with pytest.raises(ProviderUnreachable):
-            await provider.charge("d", AMOUNT, "tok_error_then_ok", "o")
+            await provider.authorise(fails_first)
+        held = await provider.authorise(capture_fails_first)
+        assert process.post("/v1/payments/e/capture", {"amount": GOOD["amount"]}).status_code == 500
         before = process.books()
 
         process.kill()
         with pytest.raises(ProviderUnreachable):
-            await provider.find("a")
+            await provider.find(a)
         assert await provider.is_ready() is False
         process.start()
 
         assert await provider.is_ready() is True
         assert process.books() == before
-        assert before["charges"] == {"count": 1, "amounts": {"GBP": 1999}}
+        assert before["authorised"] == {"count": 1, "amounts": {"GBP": 1999}}
+        assert before["charges"] == {"count": 1, "amounts": {"GBP": 1200}}
         assert before["refunds"] == {"count": 1, "amounts": {"GBP": 500}}
-        assert await provider.charge("a", AMOUNT, "tok_ok", "o") == charged
-        assert await provider.charge("b", AMOUNT, "tok_declined", "o") == declined
-        assert await provider.charge("c", AMOUNT, "tok_ok", "o") == cancelled
-        assert await provider.refund("a", "r", Money(500, "GBP")) == refunded
-        assert isinstance(await provider.charge("d", AMOUNT, "tok_error_then_ok", "o"), Charged)
+        assert await provider.authorise(a) == captured
+        assert await provider.capture(a, AMOUNT) == captured
+        assert [await provider.authorise(declined), await provider.authorise(c)] == told
+        assert await provider.refund(a, "r", Money(500, "GBP")) == refunded
+        assert isinstance(await provider.authorise(fails_first), Authorised)
+        assert await provider.find(e) == held
+        assert process.post("/v1/payments/e/capture", {"amount": GOOD["amount"]}).status_code == 200
 
 
 async def test_what_was_under_way_at_a_kill_is_finished_after_it(
@@ -68,26 +89,25 @@ async def test_what_was_under_way_at_a_kill_is_finished_after_it(
 ) -> None:
     async with HttpPaymentProvider(process.url, timeout_seconds=0.2) as impatient:
         with pytest.raises(ProviderTimeout):
-            await impatient.charge("slow", AMOUNT, "tok_slow_1500", "o")
-        assert isinstance(await impatient.find("slow"), Processing)
+            await impatient.authorise(a_payment("slow", "tok_slow_1500"))
+        assert isinstance(await impatient.find(a_payment("slow")), Processing)
     async with HttpPaymentProvider(process.url) as provider:
-        pending = await provider.charge("hook", AMOUNT, "tok_webhook", "order-7")
+        pending = await provider.authorise(a_payment("hook", "tok_webhook", order_id="order-7"))
         assert isinstance(pending, Pending)
 
         process.kill()
         receiver.listen()
         process.start()
 
-        await eventually(lambda: provider.find("slow"), lambda found: isinstance(found, Charged))
-        await eventually(lambda: provider.find("hook"), lambda found: found == Charged(pending.reference))
+        await eventually(lambda: provider.find(a_payment("slow")), lambda found: isinstance(found, Authorised))
+        await eventually(lambda: provider.find(a_payment("hook")), lambda found: found == Authorised(pending.reference))
         received = await _received(receiver, 1)
         assert _event(received[0])["order_id"] == "order-7"
-        assert process.books()["charges"]["count"] == 2
+        assert process.books()["authorised"]["count"] == 2
 
 
-async def test_kills_in_the_middle_of_charges_charge_everything_once(process: ProviderProcess) -> None:
-    keys = [f"order-{number}" for number in range(60)]
-    tokens = ["tok_ok", "tok_slow_50", "tok_timeout", "tok_error_then_ok"]
+async def test_kills_in_the_middle_of_payments_take_everything_once(process: ProviderProcess) -> None:
+    payments = [a_payment(f"order-{n}", token) for n, token in enumerate(TOKENS_THAT_ARE_GOOD * 10)]
     done = threading.Event()
 
     def kill_often() -> None:
@@ -99,28 +119,37 @@ async def test_kills_in_the_middle_of_charges_charge_everything_once(process: Pr
     async with HttpPaymentProvider(process.url, timeout_seconds=0.5) as provider:
         places = asyncio.Semaphore(8)
 
-        async def buy(number: int) -> object:
-            async with places:
-                token = tokens[number % len(tokens)]
-                return await settle(provider, keys[number], AMOUNT, token, keys[number], time.monotonic() + 40)
+        async def pay(payment: Payment, amount: Money) -> object:
+            async with places, asyncio.timeout(60):
+                await settle(provider, payment, time.monotonic() + 40)
+                while True:
+                    try:
+                        return await provider.capture(payment, amount)
+                    except ProviderError:
+                        await asyncio.sleep(0.05)
 
-        # What was just charged is asked for again by the next in line: a key is used from several sides at once.
+        # What was just taken is asked for again by the next in line: a key is used from several sides at once.
         killing = asyncio.get_running_loop().run_in_executor(None, kill_often)
         try:
-            outcomes = await asyncio.gather(*(buy(number) for number in range(len(keys)) for _ in range(2)))
+            outcomes = await asyncio.gather(
+                *(pay(payment, amount) for payment in payments for amount in (PART, AMOUNT))
+            )
         finally:
             done.set()
             await killing
 
-    assert all(isinstance(outcome, Charged) for outcome in outcomes), outcomes
-    assert len(set(outcomes)) == len(keys)
-    assert process.books()["charges"] == {"count": len(keys), "amounts": {"GBP": len(keys) * AMOUNT.amount}}
+    assert outcomes[::2] == outcomes[1::2]
+    captured = [outcome for outcome in outcomes[::2] if isinstance(outcome, Captured)]
+    assert len({outcome.reference for outcome in captured}) == len(payments)
+    taken = sum(outcome.amount.amount for outcome in captured)
+    assert process.books()["charges"] == {"count": len(payments), "amounts": {"GBP": taken}}
+    assert process.books()["authorised"]["count"] == 0
 
 
 async def test_a_webhook_is_signed_and_delivered(process: ProviderProcess, receiver: WebhookReceiver) -> None:
     receiver.listen()
     async with HttpPaymentProvider(process.url) as provider:
-        pending = await provider.charge("key-1", AMOUNT, "tok_webhook", "order-1")
+        pending = await provider.authorise(a_payment("key-1", "tok_webhook", order_id="order-1"))
         assert isinstance(pending, Pending)
 
         (received,) = await _received(receiver, 1)
@@ -134,7 +163,7 @@ async def test_a_webhook_is_signed_and_delivered(process: ProviderProcess, recei
     assert abs(datetime.fromisoformat(event.pop("created_at")) - datetime.now(UTC)).total_seconds() < 30
     assert event.pop("event_id")
     assert event == {
-        "type": "payment.charged",
+        "type": "payment.authorised",
         "key": "key-1",
         "order_id": "order-1",
         "reference": pending.reference,
@@ -149,25 +178,43 @@ async def test_a_declined_and_a_cancelled_payment_are_told_too(
 ) -> None:
     receiver.listen()
     async with HttpPaymentProvider(process.url) as provider:
-        await provider.charge("d", AMOUNT, "tok_webhook_declined", "o")
-        await provider.charge("c", AMOUNT, "tok_webhook", "o")
-        assert isinstance(await provider.cancel("c"), Cancelled)
+        await provider.authorise(a_payment("d", "tok_webhook_declined"))
+        await provider.authorise(a_payment("c", "tok_webhook"))
+        assert isinstance(await provider.cancel(a_payment("c")), Cancelled)
 
         events = {event["key"]: event for event in map(_event, await _received(receiver, 2))}
 
     assert (events["d"]["type"], events["d"]["reason"]) == ("payment.declined", "card_declined")
     assert events["c"]["type"] == "payment.cancelled"
     assert "reason" not in events["c"]
-    assert process.books()["charges"]["count"] == 0
+    assert process.books()["authorised"]["count"] == 0
+
+
+async def test_a_capture_that_is_never_answered_is_told(process: ProviderProcess, receiver: WebhookReceiver) -> None:
+    receiver.listen()
+    payment = a_payment("k", "tok_capture_timeout", order_id="order-1")
+    async with HttpPaymentProvider(process.url, timeout_seconds=0.3) as provider:
+        await provider.authorise(payment)
+        with pytest.raises(ProviderTimeout):
+            await provider.capture(payment, PART)
+
+        event = _event((await _received(receiver, 1))[0])
+
+    assert (event["type"], event["order_id"]) == ("payment.captured", "order-1")
+    assert event["amount"] == {"amount": 1999, "currency": "GBP"}
+    assert event["captured"] == {"amount": 1200, "currency": "GBP"}
+    await _books_say(process, "webhooks", {"waiting": 0, "delivered": 1, "abandoned": 0})
 
 
 async def test_what_was_answered_at_once_is_not_told_again(process: ProviderProcess, receiver: WebhookReceiver) -> None:
     receiver.listen()
     async with HttpPaymentProvider(process.url) as provider:
-        await provider.charge("a", AMOUNT, "tok_ok", "o")
-        await provider.charge("b", AMOUNT, "tok_slow_10", "o")
-        await provider.cancel("never-seen")
-        await provider.charge("last", AMOUNT, "tok_webhook", "o")
+        await provider.authorise(a_payment("a"))
+        await provider.authorise(a_payment("b", "tok_slow_10"))
+        await provider.cancel(a_payment("never-seen"))
+        await provider.capture(a_payment("a"), PART)
+        await provider.cancel(a_payment("b"))
+        await provider.authorise(a_payment("last", "tok_webhook"))
 
         received = await _received(receiver, 1)
 
@@ -177,8 +224,8 @@ async def test_what_was_answered_at_once_is_not_told_again(process: ProviderProc
 async def test_a_webhook_is_repeated_until_it_is_taken(process: ProviderProcess, receiver: WebhookReceiver) -> None:
     receiver.statuses = [500, 400, 302]
     async with HttpPaymentProvider(process.url) as provider:
-        await provider.charge("k", AMOUNT, "tok_webhook", "o")
-        await eventually(lambda: provider.find("k"), lambda found: isinstance(found, Charged))
+        await provider.authorise(a_payment("k", "tok_webhook"))
+        await eventually(lambda: provider.find(a_payment("k")), lambda found: isinstance(found, Authorised))
         # Nobody listens yet: attempts fail, and a restart does not forget the event.
         assert process.books()["webhooks"]["waiting"] == 1
         process.kill()
@@ -193,11 +240,13 @@ async def test_a_webhook_is_repeated_until_it_is_taken(process: ProviderProcess,
 
 
 async def test_the_payments_are_listed_page_by_page(process: ProviderProcess) -> None:
+    payments = [a_payment(f"k{number}", amount=Money(number, "GBP"), order_id=f"o{number}") for number in range(5)]
     async with HttpPaymentProvider(process.url) as provider:
-        for number in range(5):
-            await provider.charge(f"k{number}", Money(number, "GBP"), "tok_ok", f"o{number}")
-        await provider.cancel("gone")
-        await provider.refund("k4", "r", Money(3, "GBP"))
+        for payment in payments:
+            await provider.authorise(payment)
+        await provider.cancel(a_payment("gone"))
+        await provider.capture(payments[4], Money(3, "GBP"))
+        await provider.refund(payments[4], "r", Money(2, "GBP"))
 
     listed: list[dict[str, Any]] = []
     after: int | None = 0
@@ -210,8 +259,9 @@ async def test_the_payments_are_listed_page_by_page(process: ProviderProcess) ->
 
     assert pages_count == 3
     assert [payment["key"] for payment in listed] == ["k0", "k1", "k2", "k3", "k4", "gone"]
-    assert [payment["status"] for payment in listed] == ["charged"] * 5 + ["cancelled"]
-    assert listed[4]["refunded_amount"] == 3
+    assert [payment["status"] for payment in listed] == ["authorised"] * 4 + ["captured", "cancelled"]
+    assert (listed[3]["captured_amount"], listed[3]["refunded_amount"]) == (0, 0)
+    assert (listed[4]["captured_amount"], listed[4]["refunded_amount"]) == (3, 2)
     assert (listed[5]["order_id"], listed[5]["amount"]) == (None, None)
 
 
@@ -241,7 +291,7 @@ GOOD = {"order_id": "o", "amount": {"amount": 1, "currency": "GBP"}, "token": "t
         ({"Idempotency-Key": "k"}, json.dumps({**GOOD, "token": "x" * 100_000}), 413),
     ],
 )
-def test_a_bad_charge_is_refused_and_writes_nothing(
+def test_a_bad_payment_is_refused_and_writes_nothing(
     shared_process: ProviderProcess, headers: dict[str, str], body: str | bytes, status: int
 ) -> None:
     before = shared_process.books()
@@ -252,6 +302,62 @@ def test_a_bad_charge_is_refused_and_writes_nothing(
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json()["status"] == status
     assert shared_process.books() == before
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "status"),
+    [
+        ("a%20b", json.dumps({"amount": GOOD["amount"]}), 422),
+        ("k", "", 400),
+        ("k", "{}", 422),
+        ("k", "[]", 422),
+        ("k", json.dumps({"amount": GOOD["amount"], "extra": 1}), 422),
+        ("k", json.dumps({"amount": {"amount": -1, "currency": "GBP"}}), 422),
+        ("k", json.dumps({"amount": {"amount": 10**30, "currency": "GBP"}}), 422),
+        ("k", json.dumps({"amount": {"amount": 1, "currency": "pounds"}}), 422),
+    ],
+)
+def test_a_bad_capture_is_refused_and_writes_nothing(
+    shared_process: ProviderProcess, key: str, body: str, status: int
+) -> None:
+    before = shared_process.books()
+
+    answer = httpx.post(f"{shared_process.url}/v1/payments/{key}/capture", content=body, trust_env=False)
+
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert shared_process.books() == before
+
+
+@pytest.mark.parametrize(
+    ("amount", "reason"),
+    [
+        (Money(1998, "GBP"), None),
+        (Money(1999, "GBP"), None),
+        (Money(0, "GBP"), "nothing_to_capture"),
+        (Money(2000, "GBP"), "exceeds_authorisation"),
+        (Money(1999, "EUR"), "currency_mismatch"),
+    ],
+)
+def test_why_a_capture_is_refused(shared_process: ProviderProcess, amount: Money, reason: str | None) -> None:
+    key = f"capture-{amount.amount}-{amount.currency}"
+    money = {"amount": amount.amount, "currency": amount.currency}
+    shared_process.post("/v1/payments", {**GOOD, "amount": {"amount": 1999, "currency": "GBP"}}, key=key)
+
+    answer = shared_process.post(f"/v1/payments/{key}/capture", {"amount": money})
+
+    assert answer.status_code == 200
+    reference = shared_process.get(f"/v1/payments/{key}").json()["reference"]
+    taken = {"status": "captured", "reference": reference, "amount": money}
+    assert answer.json() == (taken if reason is None else {"status": "refused", "reason": reason})
+
+
+def test_a_capture_of_what_is_under_way_is_refused_for_now(shared_process: ProviderProcess) -> None:
+    shared_process.post("/v1/payments", {**GOOD, "token": "tok_webhook"}, key="capture-pending")
+
+    answer = shared_process.post("/v1/payments/capture-pending/capture", {"amount": GOOD["amount"]})
+
+    assert answer.json() == {"status": "refused", "reason": "under_way"}
 
 
 @pytest.mark.parametrize(
@@ -274,39 +380,36 @@ def test_reading(shared_process: ProviderProcess, path: str, status: int) -> Non
 
 
 async def test_what_the_adapter_may_not_send_is_told_apart_from_an_outage(shared_process: ProviderProcess) -> None:
+    negative, dear = a_payment("k-negative", amount=Money(-1, "GBP")), Money(TOTAL_LIMIT_MINOR + 1, "GBP")
     async with HttpPaymentProvider(shared_process.url) as provider:
-        with pytest.raises(PaymentRefused, match="422"):
-            await provider.charge("not a key", AMOUNT, "tok_ok", "o")
-        with pytest.raises(PaymentRefused, match="422"):
-            await provider.charge("k-negative", Money(-1, "GBP"), "tok_ok", "o")
-        with pytest.raises(PaymentRefused, match="422"):
-            await provider.charge("k-dear", Money(TOTAL_LIMIT_MINOR + 1, "GBP"), "tok_ok", "o")
-        assert isinstance(await provider.charge("k-just", Money(TOTAL_LIMIT_MINOR, "GBP"), "tok_ok", "o"), Charged)
-        assert await provider.find("k-negative") is None
+        for payment in (a_payment("not a key"), negative, a_payment("k-dear", amount=dear)):
+            with pytest.raises(PaymentRefused, match="422"):
+                await provider.authorise(payment)
+        just = a_payment("k-just", amount=Money(TOTAL_LIMIT_MINOR, "GBP"))
+        assert isinstance(await provider.authorise(just), Authorised)
+        assert await provider.find(negative) is None
 
 
 async def test_slow_payments_hold_up_no_others_while_connections_are_free(shared_process: ProviderProcess) -> None:
     async with HttpPaymentProvider(shared_process.url, pool_size_connections=2, timeout_seconds=5) as provider:
-        slow = asyncio.create_task(provider.charge("held-up-slow", AMOUNT, "tok_slow_3000", "o"))
+        slow = asyncio.create_task(provider.authorise(a_payment("held-up-slow", "tok_slow_3000")))
         await eventually(
             lambda: asyncio.to_thread(shared_process.get, "/v1/payments/held-up-slow"),
             lambda answer: answer.status_code == HTTPStatus.ACCEPTED,
         )
         async with asyncio.timeout(2.5):
             for number in range(5):
-                assert isinstance(await provider.charge(f"held-up-{number}", AMOUNT, "tok_ok", "o"), Charged)
+                assert isinstance(await provider.authorise(a_payment(f"held-up-{number}")), Authorised)
         assert not slow.done()
-        assert isinstance(await provider.cancel("held-up-slow"), Cancelled)
+        assert isinstance(await provider.cancel(a_payment("held-up-slow")), Cancelled)
         assert isinstance(await slow, Cancelled)
 
 
 async def test_more_payments_at_once_than_connections_wait_their_turn(shared_process: ProviderProcess) -> None:
     async with HttpPaymentProvider(shared_process.url, pool_size_connections=4) as provider:
-        outcomes = await asyncio.gather(
-            *(provider.charge(f"turn-{number}", AMOUNT, "tok_ok", "o") for number in range(100))
-        )
+        outcomes = await asyncio.gather(*(provider.authorise(a_payment(f"turn-{number}")) for number in range(100)))
 
-    assert all(isinstance(outcome, Charged) for outcome in outcomes)
+    assert all(isinstance(outcome, Authorised) for outcome in outcomes)
     assert len(set(outcomes)) == 100
 
 
@@ -314,10 +417,10 @@ async def test_sigterm_ends_it_cleanly_and_soon_whatever_is_under_way(process: P
     async with HttpPaymentProvider(process.url, timeout_seconds=0.2) as impatient:
         for token in ("tok_timeout", "tok_slow_1200"):
             with pytest.raises(ProviderTimeout):
-                await impatient.charge(token, AMOUNT, token, "o")
-    held = asyncio.create_task(asyncio.to_thread(_charge_over_a_connection_that_stays, process.url))
+                await impatient.authorise(a_payment(token, token))
+    held = asyncio.create_task(asyncio.to_thread(_pay_over_a_connection_that_stays, process.url))
     async with HttpPaymentProvider(process.url) as provider:
-        await eventually(lambda: provider.find("held"), lambda found: isinstance(found, Charged))
+        await eventually(lambda: provider.find(a_payment("held")), lambda found: isinstance(found, Authorised))
 
         began = time.monotonic()
         status = await asyncio.to_thread(process.stop)
@@ -326,8 +429,9 @@ async def test_sigterm_ends_it_cleanly_and_soon_whatever_is_under_way(process: P
         assert time.monotonic() - began < 5
         await held
         process.start()
-        await eventually(lambda: provider.find("tok_slow_1200"), lambda found: isinstance(found, Charged))
-        assert isinstance(await provider.refund("held", "r", AMOUNT), Refunded)
+        await eventually(lambda: provider.find(a_payment("tok_slow_1200")), lambda found: isinstance(found, Authorised))
+        assert isinstance(await provider.capture(a_payment("held"), AMOUNT), Captured)
+        assert isinstance(await provider.refund(a_payment("held"), "r", AMOUNT), Refunded)
 
 
 def test_damaged_books_are_said_to_be_damaged(process: ProviderProcess) -> None:
@@ -346,7 +450,7 @@ def test_a_taken_port_ends_the_process(process: ProviderProcess, receiver: Webho
     assert process.launch().wait(20) == 1
 
 
-def _charge_over_a_connection_that_stays(url: str) -> None:
+def _pay_over_a_connection_that_stays(url: str) -> None:
     body = json.dumps({**GOOD, "amount": {"amount": 1999, "currency": "GBP"}, "token": "tok_timeout"})
     try:
         httpx.post(f"{url}/v1/payments", headers={"Idempotency-Key": "held"}, content=body, timeout=30, trust_env=False)

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from counterfoil.payment_provider.books import Books, BooksDamaged, FailedOnPurpose, KeyReused, UnknownPayment
 from counterfoil.payment_provider.tokens import LONGEST_DELAY_MILLISECONDS, Plan, plan_for
-from counterfoil.payment_provider.wire import Amount, ChargeRequest, RefundRequest
+from counterfoil.payment_provider.wire import Amount, AuthoriseRequest, Payment, RefundRequest
 
 keys = st.sampled_from(["a", "b", "c"])
 amounts = st.sampled_from([1, 5, 10])
@@ -23,12 +23,18 @@ tokens = st.sampled_from(
         "tok_error_then_ok",
         "tok_webhook",
         "tok_webhook_declined",
+        "tok_capture_timeout",
+        "tok_capture_error_then_ok",
+        "tok_capture_refused",
     ]
 )
+UNDER_WAY = {"pending", "processing"}
 
 
 class BooksMachine(RuleBasedStateMachine):
-    """Whatever is asked in whatever order, through restarts: final is final, and no more goes back than came in."""
+    """Whatever is asked in whatever order, through restarts: final is final, no more is taken than was held, and no
+    more goes back than was taken.
+    """
 
     @initialize()
     def open(self) -> None:
@@ -36,8 +42,9 @@ class BooksMachine(RuleBasedStateMachine):
         self.path = Path(self.folder.name) / "books.sqlite"
         self.books = Books(self.path)
         self.now = 1_000.0
-        self.final: dict[str, tuple[str, str]] = {}
+        self.seen: dict[str, Payment] = {}
         self.amounts: dict[str, int] = {}
+        self.captured: dict[str, int] = {}
         self.refunds: dict[tuple[str, str], int] = {}
         self.told: set[str] = set()
 
@@ -47,25 +54,47 @@ class BooksMachine(RuleBasedStateMachine):
             self.folder.cleanup()
 
     @rule(key=keys, amount=amounts, token=tokens)
-    def charge(self, key: str, amount: int, token: str) -> None:
-        request = ChargeRequest("order", Amount(amount, "GBP"), token)
+    def authorise(self, key: str, amount: int, token: str) -> None:
+        request = AuthoriseRequest("order", Amount(amount, "GBP"), token)
         try:
-            payment, is_new = self.books.charge(key, request, plan_for(token), self.now + 3, self.now)
+            payment, is_new = self.books.authorise(key, request, plan_for(token), self.now + 3, self.now)
         except KeyReused:
             assert self.amounts[key] != amount
         except FailedOnPurpose:
             assert token == "tok_error_then_ok"
-            assert key not in self.final
+            assert key not in self.seen
             self.amounts[key] = amount
         else:
             assert self.amounts.setdefault(key, amount) == amount or payment.amount is None
-            assert not (is_new and key in self.final)
+            assert not (is_new and key in self.seen)
+
+    @rule(key=keys, amount=st.sampled_from([0, 1, 5, 10, 11]), currency=st.sampled_from(["GBP", "GBP", "GBP", "EUR"]))
+    def capture(self, key: str, amount: int, currency: str) -> None:
+        before = self.seen.get(key)
+        try:
+            capture, is_answered = self.books.capture(key, Amount(amount, currency), self.now)
+        except FailedOnPurpose:
+            assert before is not None
+            assert self.books.find(key) == before
+            return
+        if capture.status == "captured":
+            assert before is not None
+            assert capture.amount is not None
+            assert is_answered or before.status == "authorised"
+            taken = self.captured.setdefault(key, amount)
+            assert capture.amount == Amount(taken, "GBP")
+            assert 0 < taken <= self.amounts[key]
+        elif before is not None and before.status == "authorised" and capture.reason != "not_authorised":
+            assert self.books.find(key) == before
+            assert currency == "EUR" or not 0 < amount <= self.amounts[key]
 
     @rule(key=keys)
     def cancel(self, key: str) -> None:
+        before = self.seen.get(key)
         payment = self.books.cancel(key, self.now)
 
-        assert payment.status in {"cancelled", "charged", "declined"}
+        is_final = before is not None and before.status in {"captured", "declined", "cancelled"}
+        assert payment == before if is_final else payment.status == "cancelled"
 
     @rule(key=keys, refund_key=st.sampled_from(["r1", "r2", "r3"]), amount=amounts)
     def refund(self, key: str, refund_key: str, amount: int) -> None:
@@ -102,30 +131,34 @@ class BooksMachine(RuleBasedStateMachine):
         self.books = Books(self.path)
 
     @invariant()
-    def final_is_final(self) -> None:
+    def a_payment_goes_one_way(self) -> None:
         if not hasattr(self, "books"):
             return
         for payment in self.books.page(0, 100)[0]:
-            if payment.status in {"charged", "declined", "cancelled"}:
-                assert self.final.setdefault(payment.key, (payment.status, payment.reference)) == (
-                    payment.status,
-                    payment.reference,
-                )
-            else:
-                assert payment.key not in self.final
+            before = self.seen.get(payment.key, payment)
+            assert payment.reference == before.reference
+            if before.status not in UNDER_WAY and payment.status != before.status:
+                assert (before.status, payment.status) in {("authorised", "captured"), ("authorised", "cancelled")}
+            if before.status not in UNDER_WAY:
+                assert payment.status not in UNDER_WAY
+            self.seen[payment.key] = payment
 
     @invariant()
     def sums_agree(self) -> None:
         if not hasattr(self, "books"):
             return
         summary = self.books.summary()
-        charged = {key for key, (status, _) in self.final.items() if status == "charged"}
-        assert summary.charges.count == len(charged)
-        assert summary.charges.amounts.get("GBP", 0) == sum(self.amounts[key] for key in charged)
+        captured = {key for key, payment in self.seen.items() if payment.status == "captured"}
+        held = {key for key, payment in self.seen.items() if payment.status == "authorised"}
+        assert captured == self.captured.keys()
+        assert summary.charges.count == len(captured)
+        assert summary.charges.amounts.get("GBP", 0) == sum(self.captured.values())
+        assert summary.authorised.count == len(held)
+        assert summary.authorised.amounts.get("GBP", 0) == sum(self.amounts[key] for key in held)
         assert summary.refunds.amounts.get("GBP", 0) == sum(self.refunds.values())
         for key in {key for key, _ in self.refunds}:
-            assert key in charged
-            assert sum(amount for (of, _), amount in self.refunds.items() if of == key) <= self.amounts[key]
+            back = sum(amount for (of, _), amount in self.refunds.items() if of == key)
+            assert back == self.seen[key].refunded_amount <= self.captured[key] == self.seen[key].captured_amount
 
 
 TestBooks = BooksMachine.TestCase
@@ -133,8 +166,8 @@ TestBooks = BooksMachine.TestCase
 
 def test_a_webhook_that_was_given_up_is_counted_and_not_tried_again(tmp_path: Path) -> None:
     books = Books(tmp_path / "books.sqlite")
-    request = ChargeRequest("o", Amount(1, "GBP"), "tok_webhook")
-    books.charge("k", request, plan_for("tok_webhook"), 10.0, 9.0)
+    request = AuthoriseRequest("o", Amount(1, "GBP"), "tok_webhook")
+    books.authorise("k", request, plan_for("tok_webhook"), 10.0, 9.0)
     assert books.due_deliveries(10.0, 10) == []
     assert books.settle_due(10.0) is None
 
@@ -154,23 +187,78 @@ def test_a_webhook_that_was_given_up_is_counted_and_not_tried_again(tmp_path: Pa
 
 def test_what_is_due_is_settled_not_before_its_time(tmp_path: Path) -> None:
     books = Books(tmp_path / "books.sqlite")
-    books.charge("k", ChargeRequest("o", Amount(1, "GBP"), "tok_slow_1000"), plan_for("tok_slow_1000"), 10.0, 9.0)
+    books.authorise("k", AuthoriseRequest("o", Amount(1, "GBP"), "tok_slow_1000"), plan_for("tok_slow_1000"), 10.0, 9.0)
 
     assert books.settle_due(9.9) == 10.0
     assert books.find("k").status == "processing"
     assert books.settle_due(10.0) is None
-    assert books.find("k").status == "charged"
+    assert books.find("k").status == "authorised"
     books.close()
 
 
 def test_a_first_attempt_that_failed_is_not_there(tmp_path: Path) -> None:
     books = Books(tmp_path / "books.sqlite")
-    request = ChargeRequest("o", Amount(1, "GBP"), "tok_error_then_ok")
+    request = AuthoriseRequest("o", Amount(1, "GBP"), "tok_error_then_ok")
     with pytest.raises(FailedOnPurpose):
-        books.charge("k", request, plan_for(request.token), 9.0, 9.0)
+        books.authorise("k", request, plan_for(request.token), 9.0, 9.0)
 
     with pytest.raises(UnknownPayment):
         books.find("k")
+    assert books.page(0, 10) == ([], None)
+    books.close()
+
+
+def test_calls_made_together_are_written_or_refused_each_for_itself(tmp_path: Path) -> None:
+    books = Books(tmp_path / "books.sqlite")
+
+    def authorise(key: str, minor: int, token: str = "tok_ok") -> str:
+        request = AuthoriseRequest("o", Amount(minor, "GBP"), token)
+        return books.authorise(key, request, plan_for(token), 9.0, 9.0)[0].status
+
+    results = books.together(
+        [
+            lambda: authorise("a", 1),
+            lambda: authorise("a", 2),
+            lambda: authorise("b", 1, "tok_error_then_ok"),
+            lambda: books.capture("a", Amount(1, "GBP"), 9.0)[0].status,
+            lambda: books.find("nobody").status,
+            lambda: authorise("c", 3),
+        ]
+    )
+
+    assert [result if isinstance(result, str) else type(result) for result in results] == [
+        "authorised",
+        KeyReused,
+        FailedOnPurpose,
+        "captured",
+        UnknownPayment,
+        "authorised",
+    ]
+    books.close()
+    again = Books(tmp_path / "books.sqlite")
+    assert [(payment.key, payment.status) for payment in again.page(0, 10)[0]] == [
+        ("a", "captured"),
+        ("c", "authorised"),
+    ]
+    assert authorised_now(again, "b") == "authorised"
+    again.close()
+
+
+def authorised_now(books: Books, key: str) -> str:
+    request = AuthoriseRequest("o", Amount(1, "GBP"), "tok_error_then_ok")
+    return books.authorise(key, request, plan_for(request.token), 9.0, 9.0)[0].status
+
+
+def test_of_calls_made_together_none_is_written_when_the_disk_fails(tmp_path: Path) -> None:
+    books = Books(tmp_path / "books.sqlite")
+    request = AuthoriseRequest("o", Amount(1, "GBP"), "tok_ok")
+
+    def fail() -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        books.together([lambda: books.authorise("a", request, plan_for("tok_ok"), 9.0, 9.0), fail])
+
     assert books.page(0, 10) == ([], None)
     books.close()
 
@@ -195,6 +283,9 @@ def test_a_file_that_is_no_book_is_refused(tmp_path: Path) -> None:
     ("token", "plan"),
     [
         ("tok_ok", Plan()),
+        ("tok_capture_timeout", Plan(capture="silent")),
+        ("tok_capture_error_then_ok", Plan(capture="fails_first")),
+        ("tok_capture_refused", Plan(capture="refused")),
         ("tok_slow_0", Plan("slow")),
         ("tok_slow_60000", Plan("slow", delay_milliseconds=LONGEST_DELAY_MILLISECONDS)),
         ("tok_slow_60001", Plan(reason="unknown_token")),

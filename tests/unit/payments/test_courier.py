@@ -13,7 +13,7 @@ from counterfoil.payment_provider.books import Books
 from counterfoil.payment_provider.clerk import Clerk
 from counterfoil.payment_provider.courier import LONGEST_PAUSE_SECONDS, MAX_ATTEMPTS_COUNT, Courier, pause_seconds
 from counterfoil.payment_provider.tokens import plan_for
-from counterfoil.payment_provider.wire import Amount, ChargeRequest
+from counterfoil.payment_provider.wire import Amount, AuthoriseRequest
 from tests.waiting import eventually
 
 
@@ -28,7 +28,9 @@ async def test_an_event_that_nobody_takes_is_given_up_and_said_so(
     clerk: Clerk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(courier_module, "FIRST_PAUSE_SECONDS", 0.001)
-    clerk.books.charge("k", ChargeRequest("o", Amount(1, "GBP"), "tok_webhook"), plan_for("tok_webhook"), 1.0, 1.0)
+    clerk.books.authorise(
+        "k", AuthoriseRequest("o", Amount(1, "GBP"), "tok_webhook"), plan_for("tok_webhook"), 1.0, 1.0
+    )
     clerk.books.settle_due(2.0)
     courier = Courier(clerk, f"http://127.0.0.1:{free_port()}/", "secret", max_attempts_count=3)
 
@@ -46,10 +48,10 @@ async def test_work_that_comes_in_is_not_kept_waiting(clerk: Clerk) -> None:
     settling = asyncio.create_task(clerk.settle_forever(settled.set))
     async with asyncio.timeout(5):
         await settled.wait()
-        request = ChargeRequest("o", Amount(1, "GBP"), "tok_slow_0")
-        await clerk.do(clerk.books.charge, "k", request, plan_for(request.token), 1.0, 1.0)
+        request = AuthoriseRequest("o", Amount(1, "GBP"), "tok_slow_0")
+        await clerk.do(clerk.books.authorise, "k", request, plan_for(request.token), 1.0, 1.0)
         clerk.expect_work()
-        await eventually(lambda: clerk.do(clerk.books.find, "k"), lambda payment: payment.status == "charged")
+        await eventually(lambda: clerk.do(clerk.books.find, "k"), lambda payment: payment.status == "authorised")
     settling.cancel()
     await asyncio.gather(settling, return_exceptions=True)
 

@@ -12,18 +12,27 @@ import pytest
 from commandside.payments import http_provider
 from commandside.payments.http_provider import MAX_ATTEMPTS_COUNT, HttpPaymentProvider
 from commandside.payments.port import (
-    Charged,
+    Authorised,
+    Cancelled,
+    Captured,
+    CaptureRefused,
+    Declined,
+    Payment,
     PaymentKeyReused,
     PaymentRefused,
     ProviderMisbehaved,
     ProviderTimeout,
     ProviderUnreachable,
+    Refunded,
+    RefundRefused,
 )
 from counterfoil.embedded.ports import free_port
 from domain.values import Money
+from tests.payments import AMOUNT, a_payment
 from tests.waiting import eventually
 
-AMOUNT = Money(1999, "GBP")
+PAYMENT = a_payment()
+PART = Money(1200, "GBP")
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -108,7 +117,7 @@ def dribbles(begin: bytes) -> Answer:
     return answer
 
 
-CHARGED = says(200, {"status": "charged", "reference": "pay_1", "a field of later times": []})
+HELD = says(200, {"status": "authorised", "reference": "pay_1", "a field of later times": []})
 TROUBLES = [says(500), says(503), says(429), hangs_up, breaks_off, is_cut_short, speaks_no_http]
 
 
@@ -121,9 +130,9 @@ async def asking(*answers: Answer, **options: Any) -> AsyncIterator[tuple[HttpPa
         yield provider, script
 
 
-async def test_a_charge_is_one_request_with_its_key() -> None:
-    async with asking(CHARGED) as (provider, script):
-        assert await provider.charge("a-key", AMOUNT, "tok_ok", "an-order") == Charged("pay_1")
+async def test_an_authorisation_is_one_request_with_its_key() -> None:
+    async with asking(HELD) as (provider, script):
+        assert await provider.authorise(Payment("a-key", AMOUNT, "tok_ok", "an-order")) == Authorised("pay_1")
 
     (request,) = script.requests
     assert (request.method, request.target) == ("POST", "/v1/payments")
@@ -136,39 +145,108 @@ async def test_a_charge_is_one_request_with_its_key() -> None:
     }
 
 
+async def test_a_capture_is_one_request_and_says_how_much_was_taken() -> None:
+    captured = says(200, {"status": "captured", "reference": "pay_1", "amount": PART})
+    async with asking(captured) as (provider, script):
+        assert await provider.capture(a_payment("a-key"), AMOUNT) == Captured("pay_1", PART)
+
+    (request,) = script.requests
+    assert (request.method, request.target) == ("POST", "/v1/payments/a-key/capture")
+    assert msgspec.json.decode(request.body) == {"amount": {"amount": 1999, "currency": "GBP"}}
+
+
+async def test_a_refused_capture_says_why() -> None:
+    async with asking(says(200, {"status": "refused", "reason": "not_authorised"})) as (provider, _):
+        assert await provider.capture(PAYMENT, AMOUNT) == CaptureRefused("not_authorised")
+
+
+async def test_a_refund_is_one_request_with_its_key() -> None:
+    done = says(200, {"status": "refunded", "refund_key": "r", "reference": "ref_1"})
+    async with asking(done, says(200, {"status": "refused", "reason": "exceeds_capture"})) as (provider, script):
+        assert await provider.refund(a_payment("a-key"), "r", PART) == Refunded("ref_1")
+        assert await provider.refund(PAYMENT, "r", PART) == RefundRefused("exceeds_capture")
+
+    request = script.requests[0]
+    assert (request.method, request.target) == ("POST", "/v1/payments/a-key/refunds")
+    assert msgspec.json.decode(request.body) == {"refund_key": "r", "amount": {"amount": 1200, "currency": "GBP"}}
+
+
+async def test_of_a_captured_payment_it_says_how_much_was_taken() -> None:
+    captured = says(200, {"status": "captured", "reference": "pay_1", "amount": AMOUNT, "captured_amount": 1200})
+    async with asking(captured) as (provider, _):
+        for answer in (provider.authorise(PAYMENT), provider.find(PAYMENT), provider.cancel(PAYMENT)):
+            assert await answer == Captured("pay_1", PART)
+
+
+async def test_what_is_declined_has_its_reason() -> None:
+    async with asking(says(200, {"status": "declined", "reference": "r", "reason": "card_declined"})) as (provider, _):
+        assert await provider.authorise(PAYMENT) == Declined("card_declined")
+
+
+@pytest.mark.parametrize("status", ["authorised", "pending", "processing"])
+async def test_what_is_not_let_go_was_not_cancelled(status: str) -> None:
+    async with asking(says(200, {"status": status, "reference": "r"})) as (provider, _):
+        with pytest.raises(ProviderMisbehaved):
+            await provider.cancel(PAYMENT)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"status": "captured", "reference": "r"},
+        {"status": "captured", "amount": AMOUNT},
+        {"status": "authorised", "reference": "r"},
+        {"status": "refused"},
+    ],
+)
+async def test_what_a_capture_may_not_answer_is_named_as_that(nonsense: dict[str, Any]) -> None:
+    async with asking(says(200, nonsense)) as (provider, _):
+        with pytest.raises(ProviderMisbehaved):
+            await provider.capture(PAYMENT, AMOUNT)
+
+
 @pytest.mark.parametrize("trouble", TROUBLES)
-async def test_a_charge_is_not_repeated_behind_its_callers_back(trouble: Answer) -> None:
-    async with asking(trouble, CHARGED) as (provider, script):
+async def test_an_authorisation_is_not_repeated_behind_its_callers_back(trouble: Answer) -> None:
+    async with asking(trouble, HELD) as (provider, script):
         with pytest.raises(ProviderUnreachable):
-            await provider.charge("k", AMOUNT, "tok_ok", "o")
+            await provider.authorise(PAYMENT)
 
     assert len(script.requests) == 1
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 async def test_the_others_are_repeated_within_a_bound(trouble: Answer) -> None:
-    async with asking(trouble, CHARGED) as (provider, script):
-        assert await provider.find("k") == Charged("pay_1")
+    async with asking(trouble, HELD) as (provider, script):
+        assert await provider.find(PAYMENT) == Authorised("pay_1")
         assert len(script.requests) == 2
-    async with asking(trouble, CHARGED) as (provider, script):
-        assert await provider.cancel("k") == Charged("pay_1")
+    async with asking(trouble, says(200, {"status": "cancelled", "reference": "pay_1"})) as (provider, script):
+        assert await provider.cancel(PAYMENT) == Cancelled("pay_1")
+        assert len(script.requests) == 2
+    async with asking(trouble, says(200, {"status": "captured", "reference": "r", "amount": PART})) as (
+        provider,
+        script,
+    ):
+        assert await provider.capture(PAYMENT, PART) == Captured("r", PART)
         assert len(script.requests) == 2
 
     async with asking(trouble) as (provider, script):
         with pytest.raises(ProviderUnreachable):
-            await provider.find("k")
+            await provider.find(PAYMENT)
         assert len(script.requests) == MAX_ATTEMPTS_COUNT
         with pytest.raises(ProviderUnreachable):
-            await provider.refund("k", "r", AMOUNT)
+            await provider.refund(PAYMENT, "r", AMOUNT)
         assert len(script.requests) == 2 * MAX_ATTEMPTS_COUNT
+        with pytest.raises(ProviderUnreachable):
+            await provider.capture(PAYMENT, AMOUNT)
+        assert len(script.requests) == 3 * MAX_ATTEMPTS_COUNT
 
 
 async def test_nobody_there_is_unreachable() -> None:
     async with HttpPaymentProvider(f"http://127.0.0.1:{free_port()}") as provider:
         with pytest.raises(ProviderUnreachable):
-            await provider.charge("k", AMOUNT, "tok_ok", "o")
+            await provider.authorise(PAYMENT)
         with pytest.raises(ProviderUnreachable):
-            await provider.find("k")
+            await provider.find(PAYMENT)
         assert await provider.is_ready() is False
 
 
@@ -177,9 +255,9 @@ async def test_nobody_there_is_unreachable() -> None:
     [keeps_silent, dribbles(b"HTTP/1.1 200 OK\r\nX: "), dribbles(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n")],
 )
 async def test_no_whole_answer_in_time_is_a_timeout_and_is_not_repeated(slowness: Answer) -> None:
-    async with asyncio.timeout(5), asking(slowness, CHARGED, timeout_seconds=0.2) as (provider, script):
+    async with asyncio.timeout(5), asking(slowness, HELD, timeout_seconds=0.2) as (provider, script):
         with pytest.raises(ProviderTimeout):
-            await provider.find("k")
+            await provider.find(PAYMENT)
 
     assert len(script.requests) == 1
 
@@ -194,8 +272,8 @@ async def test_its_time_is_not_rounded_up(monkeypatch: pytest.MonkeyPatch) -> No
         return call_at(when, *arguments, **options)
 
     monkeypatch.setattr(loop, "call_at", noted)
-    async with asking(CHARGED, timeout_seconds=60) as (provider, _):
-        await provider.charge("k", AMOUNT, "tok_ok", "o")
+    async with asking(HELD, timeout_seconds=60) as (provider, _):
+        await provider.authorise(PAYMENT)
 
     assert 59 < max(timers_seconds) <= 60
 
@@ -203,11 +281,11 @@ async def test_its_time_is_not_rounded_up(monkeypatch: pytest.MonkeyPatch) -> No
 async def test_who_waited_in_vain_for_a_connection_was_never_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_provider, "WAITING_SHARE", 0.02)
     async with asking(keeps_silent, timeout_seconds=10, pool_size_connections=1) as (provider, script):
-        first = asyncio.create_task(provider.charge("first", AMOUNT, "tok_ok", "o"))
+        first = asyncio.create_task(provider.authorise(a_payment("first")))
         await eventually(lambda: _count(script), lambda count: count == 1)
 
         with pytest.raises(ProviderUnreachable):
-            await provider.charge("second", AMOUNT, "tok_ok", "o")
+            await provider.authorise(a_payment("second"))
 
         assert not first.done()
         first.cancel()
@@ -225,7 +303,7 @@ async def test_a_server_that_accepts_nobody_is_unreachable(monkeypatch: pytest.M
         url = f"http://127.0.0.1:{address[1]}"
         async with asyncio.timeout(5), HttpPaymentProvider(url, timeout_seconds=20) as provider:
             with pytest.raises(ProviderUnreachable, match="no connection in time"):
-                await provider.charge("k", AMOUNT, "tok_ok", "o")
+                await provider.authorise(PAYMENT)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +311,10 @@ async def test_a_server_that_accepts_nobody_is_unreachable(monkeypatch: pytest.M
     [
         says(200, {}),
         says(200, {"status": "lost", "reference": "r"}),
-        says(200, {"status": "charged"}),
+        says(200, {"status": "charged", "reference": "r"}),
+        says(200, {"status": "authorised"}),
+        says(200, {"status": "captured", "reference": "r"}),
+        says(200, {"status": "captured", "reference": "r", "amount": AMOUNT}),
         says(200, {"status": "declined", "reference": "r"}),
         says(200, {"status": "refunded", "reference": "r"}),
         says(200, []),
@@ -247,9 +328,9 @@ async def test_a_server_that_accepts_nobody_is_unreachable(monkeypatch: pytest.M
     ],
 )
 async def test_what_the_contract_lacks_is_named_as_that(nonsense: Answer) -> None:
-    async with asking(nonsense, CHARGED) as (provider, script):
+    async with asking(nonsense, HELD) as (provider, script):
         with pytest.raises(ProviderMisbehaved):
-            await provider.charge("k", AMOUNT, "tok_ok", "o")
+            await provider.authorise(PAYMENT)
 
     assert len(script.requests) == 1
 
@@ -265,10 +346,10 @@ async def test_what_the_contract_lacks_is_named_as_that(nonsense: Answer) -> Non
         says(422, raw=b"\xff"),
     ],
 )
-async def test_a_charge_that_is_not_taken_as_it_is_is_refused(refusal: Answer) -> None:
-    async with asking(refusal, CHARGED) as (provider, script):
+async def test_a_payment_that_is_not_taken_as_it_is_is_refused(refusal: Answer) -> None:
+    async with asking(refusal, HELD) as (provider, script):
         with pytest.raises(PaymentRefused):
-            await provider.charge("k", AMOUNT, "tok_ok", "o")
+            await provider.authorise(PAYMENT)
 
     assert len(script.requests) == 1
 
@@ -277,23 +358,25 @@ async def test_what_refuses_to_tell_or_to_cancel_says_nothing_of_the_payment() -
     for answer in (says(400, {}), says(401, {}), says(422, {})):
         async with asking(answer) as (provider, _):
             with pytest.raises(ProviderMisbehaved):
-                await provider.find("k")
+                await provider.find(PAYMENT)
             with pytest.raises(ProviderMisbehaved):
-                await provider.cancel("k")
+                await provider.cancel(PAYMENT)
+            with pytest.raises(ProviderMisbehaved):
+                await provider.capture(PAYMENT, AMOUNT)
 
 
 async def test_a_reused_key_is_told() -> None:
     async with asking(says(422, {"type": "/problems/idempotency-key-reused"})) as (provider, _):
         with pytest.raises(PaymentKeyReused):
-            await provider.charge("k", AMOUNT, "tok_ok", "o")
+            await provider.authorise(PAYMENT)
         with pytest.raises(PaymentKeyReused):
-            await provider.refund("k", "r", AMOUNT)
+            await provider.refund(PAYMENT, "r", AMOUNT)
 
 
 @pytest.mark.parametrize(("key", "segment"), [("../books?x#y", "..%2Fbooks%3Fx%23y"), ("..", ".."), ("a b", "a%20b")])
 async def test_a_key_stays_inside_its_segment_of_the_path(key: str, segment: str) -> None:
     async with asking(says(404)) as (provider, script):
-        assert await provider.find(key) is None
+        assert await provider.find(a_payment(key)) is None
 
     assert script.requests[0].target == f"/v1/payments/{segment}"
 
@@ -311,14 +394,14 @@ async def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.Monk
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
 
-    async with asking(CHARGED) as (provider, _):
-        assert await provider.find("k") == Charged("pay_1")
+    async with asking(HELD) as (provider, _):
+        assert await provider.find(PAYMENT) == Authorised("pay_1")
 
 
 async def test_a_connection_is_used_again() -> None:
-    async with asking(CHARGED) as (provider, script):
+    async with asking(HELD) as (provider, script):
         for _ in range(5):
-            await provider.charge("k", AMOUNT, "tok_ok", "o")
+            await provider.authorise(PAYMENT)
 
     assert script.connections_count == 1
 
@@ -326,20 +409,20 @@ async def test_a_connection_is_used_again() -> None:
 async def test_a_connection_that_was_idle_too_long_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_provider, "IDLE_CONNECTION_TIMEOUT_SECONDS", 0.01)
 
-    async with asking(CHARGED) as (provider, script):
+    async with asking(HELD) as (provider, script):
 
         async def asked_again() -> int:
-            await provider.find("k")
+            await provider.find(PAYMENT)
             return script.connections_count
 
         await eventually(asked_again, lambda count: count > 1)
 
 
 async def test_there_are_never_more_connections_than_the_pool_has() -> None:
-    async with asking(CHARGED, pool_size_connections=3) as (provider, script):
-        outcomes = await asyncio.gather(*(provider.charge(f"{n}", AMOUNT, "tok_ok", "o") for n in range(50)))
+    async with asking(HELD, pool_size_connections=3) as (provider, script):
+        outcomes = await asyncio.gather(*(provider.authorise(a_payment(f"{n}")) for n in range(50)))
 
-    assert outcomes == [Charged("pay_1")] * 50
+    assert outcomes == [Authorised("pay_1")] * 50
     assert script.connections_count == 3
 
 
@@ -354,16 +437,16 @@ def test_it_can_be_made_before_there_is_a_loop() -> None:
 
 
 async def test_a_closed_one_stays_closed() -> None:
-    async with asking(CHARGED) as (used, _):
-        await used.find("k")
+    async with asking(HELD) as (used, _):
+        await used.find(PAYMENT)
         await used.close()
         await used.close()
         with pytest.raises(RuntimeError, match="closed"):
-            await used.find("k")
+            await used.find(PAYMENT)
     unused = HttpPaymentProvider("http://127.0.0.1:1")
     await unused.close()
     with pytest.raises(RuntimeError, match="closed"):
-        await unused.find("k")
+        await unused.find(PAYMENT)
 
 
 async def _count(script: Script) -> int:

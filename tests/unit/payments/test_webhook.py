@@ -15,7 +15,7 @@ SECRET = "a secret for tests"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 EVENT: dict[str, Any] = {
     "event_id": "evt_1",
-    "type": "payment.charged",
+    "type": "payment.authorised",
     "key": "k",
     "order_id": "o",
     "reference": "pay_1",
@@ -35,7 +35,7 @@ def test_what_is_rightly_signed_is_the_event() -> None:
 
     assert verify(body, header, SECRET, NOW) == WebhookEvent(
         event_id="evt_1",
-        type="payment.charged",
+        type="payment.authorised",
         key="k",
         order_id="o",
         reference="pay_1",
@@ -55,6 +55,12 @@ def test_a_decline_has_its_reason() -> None:
     body, header = signed(type="payment.declined", reason="card_declined")
 
     assert verify(body, header, SECRET, NOW).reason == "card_declined"
+
+
+def test_a_capture_says_how_much() -> None:
+    body, header = signed(type="payment.captured", captured={"amount": 1200, "currency": "GBP"})
+
+    assert verify(body, header, SECRET, NOW).captured == Money(1200, "GBP")
 
 
 def test_a_field_of_later_times_is_let_pass() -> None:
@@ -130,7 +136,10 @@ def test_any_change_of_the_body_is_refused(data: st.DataObject) -> None:
         {"event_id": ""},
         {"event_id": 7},
         {"type": "payment.lost"},
+        {"type": "payment.charged"},
         {"type": "payment.declined"},
+        {"type": "payment.captured"},
+        {"type": "payment.captured", "captured": 1200},
         {"key": None},
         {"key": "k" * 201},
         {"order_id": ...},
