@@ -74,7 +74,7 @@ def start(
     """Raises KeyReused, KeyExpired, CheckoutInProgress, StaleVersion, UnknownShippingMethod: these leave no trace.
 
     Nor does PaymentsUnavailable: while payments are closed nothing is begun that has to be paid. A refusal by the rules
-    of the shop (no stock, another price, nothing in the cart, more than a customer may have) is recorded in the receipt.
+    of the shop (no stock, another price, nothing in the cart, beyond the customer's limit) is recorded in the receipt.
     """
     fingerprint = command.wanted.fingerprint()
     receipt_id = receipt_stream(command.owner, command.idempotency_key)

@@ -7,16 +7,19 @@ from datetime import datetime
 from typing import Final
 
 from commandside.event_store.port import Evolution
-from counterfoil.doctor.bounds import GRACE, REFUND_WITHIN, UNSETTLED_WITHIN, in_words
+from counterfoil.doctor.bounds import CAPTURE_WITHIN, GRACE, REFUND_WITHIN, UNSETTLED_WITHIN, in_words
 from counterfoil.doctor.findings import Check, Trouble
 from counterfoil.doctor.log import PAGE_SIZE_STREAMS, Log
 from domain.aggregates import Checkout
 from domain.events.checkout import (
+    CaptureRefused,
     CheckoutCompleted,
     CheckoutDeclined,
     CheckoutExpired,
     CheckoutPaymentVoided,
     CheckoutStarted,
+    PaymentCaptured,
+    PaymentReleased,
     RefundMade,
     RefundRequested,
 )
@@ -30,7 +33,13 @@ OVERDUE: Final = Check(
 UNSETTLED: Final = Check(
     "payment-unsettled",
     f"{in_words(UNSETTLED_WITHIN)} after it expired",
-    "It has expired, and the payment provider has not said whether it charged: see that the provider is reached.",
+    "It has expired, and the payment provider has not said that it let go of the money: see that it is reached.",
+)
+CAPTURE: Final = Check(
+    "capture-overdue",
+    in_words(CAPTURE_WITHIN),
+    "The order is placed and its money not taken: see that the provider is reached; where it does not hold the money "
+    "any more and the order is packed already, the command API's log says so, and the shopper has to be asked.",
 )
 REFUND: Final = Check(
     "refund-overdue",
@@ -54,15 +63,15 @@ LEFT_OVER: Final = Check(
     in_words(GRACE),
     "log.unfinished_checkouts has it, and it is finished or not there: the row can be deleted.",
 )
-CHECKS: Final = (OVERDUE, UNSETTLED, REFUND, FORGOTTEN, SWEEP, LEFT_OVER)
+CHECKS: Final = (OVERDUE, UNSETTLED, CAPTURE, REFUND, FORGOTTEN, SWEEP, LEFT_OVER)
 
 # By topics alone, which are never sealed. What is expired may have been settled in the same event: that its state says.
-# A capture that is due is another line here, and another rule in `troubles_of`: CAPTURE_WITHIN in bounds.py.
 _UNFINISHED: Final = """
 SELECT originator_id FROM log.stored_events WHERE topic = ANY(%(all)s) GROUP BY originator_id
 HAVING NOT bool_or(topic = ANY(%(ended)s))
     OR count(*) FILTER (WHERE topic = ANY(%(requested)s)) > count(*) FILTER (WHERE topic = ANY(%(made)s))
     OR bool_or(topic = ANY(%(expired)s)) AND NOT bool_or(topic = ANY(%(settled)s))
+    OR bool_or(topic = ANY(%(placed)s)) AND NOT bool_or(topic = ANY(%(moved)s))
 """
 _OPEN_WORK: Final = "SELECT checkout_id, due_at FROM log.unfinished_checkouts ORDER BY due_at"
 _IN_WORK: Final = "SELECT checkout_id FROM log.unfinished_checkouts"
@@ -74,9 +83,12 @@ async def look(log: Log) -> AsyncIterator[Trouble]:
     ended = log.topics(CheckoutCompleted, CheckoutDeclined, CheckoutExpired)
     requested, made = log.topics(RefundRequested), log.topics(RefundMade)
     expired, voided = log.topics(CheckoutExpired), log.topics(CheckoutPaymentVoided)
+    moved = log.topics(PaymentCaptured, PaymentReleased, CaptureRefused)
     pages = log.streams(
         _UNFINISHED,
-        all=[*log.topics(CheckoutStarted), *ended, *requested, *made, *voided],
+        all=[*log.topics(CheckoutStarted), *ended, *requested, *made, *voided, *moved],
+        placed=[CheckoutCompleted.TOPIC],  # an older one was captured before it was written
+        moved=moved,
         ended=ended,
         requested=requested,
         made=made,
@@ -102,6 +114,11 @@ def troubles_of(
     expired_at = _when(history, CheckoutExpired)
     if not checkout.payment_settled and expired_at is not None and now > expired_at + UNSETTLED_WITHIN:
         yield Trouble(UNSETTLED, what, f"{checkout.attempts_count} attempts", expired_at)
+    placed_at = _when(history, CheckoutCompleted)
+    if checkout.capture_due and placed_at is not None and now > placed_at + CAPTURE_WITHIN:
+        due = checkout.amount_to_capture
+        what_is_due = f"{due.amount} {due.currency} in minor units, {checkout.attempts_count} attempts"
+        yield Trouble(CAPTURE, what, what_is_due, placed_at)
     for step in history:
         if not isinstance(step, RefundRequested) or checkout.refunds[step.refund_id].made:
             continue
@@ -132,5 +149,5 @@ async def _open_work(log: Log) -> AsyncIterator[Trouble]:
                 yield Trouble(SWEEP, f"order {checkout.order_id}", f"{checkout.status}, due", due_at)
 
 
-def _when(history: Sequence[Evolution], event_type: type[CheckoutExpired]) -> datetime | None:
+def _when(history: Sequence[Evolution], event_type: type[CheckoutExpired] | type[CheckoutCompleted]) -> datetime | None:
     return next((step.timestamp for step in history if isinstance(step, event_type)), None)

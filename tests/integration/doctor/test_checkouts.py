@@ -29,6 +29,7 @@ async def bought(shop: CommandShop, name: str, token: str = "tok_ok") -> str:
     await fill_cart(shopper)
     answer = await check_out(shopper, "key", token)
     assert answer.status_code in (201, 202), answer.text
+    await shop.write_side.capturing.drain()
     return str(answer.json()["order_id"])
 
 
@@ -126,6 +127,18 @@ async def test_a_refund_that_is_not_made(surgery: Surgery) -> None:
     found = {finding.check.name: finding.troubles for finding in examination.findings if finding.count}
     assert set(found) == {"refund-overdue", "sweep-late"}
     assert "1999 GBP in minor units" in found["refund-overdue"][0].detail
+
+
+async def test_an_order_whose_money_is_not_taken(surgery: Surgery) -> None:
+    async with surgery.shop() as shop:
+        await bought(shop, "ada", "tok_capture_error_then_ok")
+        await bought(shop, "bob")
+
+    examination = await surgery.examine()
+
+    found = {finding.check.name: finding.troubles for finding in examination.findings if finding.count}
+    assert set(found) == {"capture-overdue", "sweep-late"}
+    assert [trouble.detail for trouble in found["capture-overdue"]] == ["1999 GBP in minor units, 0 attempts"]
 
 
 async def test_an_unfinished_checkout_that_nothing_would_take_up(surgery: Surgery) -> None:

@@ -15,6 +15,7 @@ from uuid import uuid4
 import pytest
 
 from commandside.payments.http_provider import HttpPaymentProvider
+from commandside.payments.port import Payment
 from counterfoil.doctor import provider
 from counterfoil.embedded.ports import free_port
 from counterfoil.payment_provider.books import Books
@@ -33,7 +34,7 @@ TIMEOUT_SECONDS = 60
 async def test_a_webhook_that_nobody_takes(surgery: Surgery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with ProviderProcess(tmp_path / "provider") as process:
         async with HttpPaymentProvider(process.url) as over_http:
-            await over_http.charge(key := str(uuid4()), Money(1999, "GBP"), "tok_webhook", key)
+            await over_http.authorise(Payment(key := str(uuid4()), Money(1999, "GBP"), "tok_webhook", key))
 
         async def waiting() -> int:
             return int((await asyncio.to_thread(process.books))["webhooks"]["waiting"])

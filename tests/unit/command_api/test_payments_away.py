@@ -106,7 +106,7 @@ async def test_a_webhook_concludes_while_it_is_open(away: CommandShop) -> None:
     order_id = (await check_out(away.client(sub="first"), "first")).json()["order_id"]
     event = {
         "event_id": "evt",
-        "type": "payment.charged",
+        "type": "payment.authorised",
         "key": order_id,
         "order_id": order_id,
         "reference": "pay",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from domain.aggregates import Receipt
 from domain.errors import RuleBroken
@@ -40,9 +41,8 @@ def test_and_is_answered_anew() -> None:
 def test_until_then_it_holds() -> None:
     answered = given(opened(), lambda receipt: receipt.answer(409, "no stock", cause(10)))
     for minute in (-100, 10, 69.9):
-        answered.when(lambda receipt, at=minute: receipt.reopen("d", "order-2", TTL, cause(at))).then_refused(
-            RuleBroken
-        )
+        too_early = partial(Receipt.reopen, fingerprint="d", order_id="order-2", ttl=TTL, cause=cause(minute))
+        answered.when(too_early).then_refused(RuleBroken)
 
 
 def test_what_is_not_answered_never_expires() -> None:

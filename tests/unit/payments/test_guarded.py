@@ -12,7 +12,8 @@ from commandside.payments.breaker import Bounds, CircuitOpen
 from commandside.payments.guarded import GuardedProvider
 from commandside.payments.metrics import CircuitMetrics
 from commandside.payments.port import (
-    Charged,
+    Authorised,
+    Payment,
     PaymentKeyReused,
     PaymentRefused,
     ProviderMisbehaved,
@@ -23,6 +24,7 @@ from domain.values import Money
 from tests.fakes.payments import FakePaymentProvider
 
 AMOUNT = Money(1999, "GBP")
+PAYMENT = Payment("key", AMOUNT, "tok_ok", "key")
 OPEN_SECONDS = 0.05
 Raise = Callable[..., Awaitable[None]]
 
@@ -58,7 +60,7 @@ class Behind:
         self.inner.unreachable, self.is_there = True, False
         for _ in range(2):
             with pytest.raises(ProviderUnreachable):
-                await self.provider.find("key")
+                await self.provider.find(PAYMENT)
         self.inner.calls.clear()
 
     def come_back(self) -> None:
@@ -76,18 +78,19 @@ def behind() -> Behind:
     return Behind()
 
 
-async def charge(behind: Behind) -> object:
+async def authorise(behind: Behind, token: str = "tok_ok") -> object:
     key = str(uuid4())
-    return await behind.provider.charge(key, AMOUNT, "tok_ok", key)
+    return await behind.provider.authorise(Payment(key, AMOUNT, token, key))
 
 
 async def test_while_it_is_open_nobody_is_sent(behind: Behind) -> None:
     await behind.go_away()
     calls: list[Callable[[], Awaitable[object]]] = [
-        lambda: charge(behind),
-        lambda: behind.provider.find("key"),
-        lambda: behind.provider.cancel("key"),
-        lambda: behind.provider.refund("key", "r", AMOUNT),
+        lambda: authorise(behind),
+        lambda: behind.provider.find(PAYMENT),
+        lambda: behind.provider.capture(PAYMENT, AMOUNT),
+        lambda: behind.provider.cancel(PAYMENT),
+        lambda: behind.provider.refund(PAYMENT, "r", AMOUNT),
     ]
     for call in calls:
         with pytest.raises(CircuitOpen) as refused:
@@ -112,7 +115,7 @@ async def test_one_probe_for_all_who_come_finds_it_back(behind: Behind) -> None:
     await behind.until_half_open()
     told = await asyncio.gather(*(behind.provider.closed_to_new_payments_for_seconds() for _ in range(20)))
     assert (told.count(None), behind.probes_count) == (1, 1)
-    assert isinstance(await charge(behind), Charged)
+    assert isinstance(await authorise(behind), Authorised)
     assert await behind.provider.closed_to_new_payments_for_seconds() is None
 
 
@@ -123,7 +126,7 @@ async def test_a_probe_that_finds_nobody_leaves_it_open(behind: Behind) -> None:
     assert told is not None
     assert told > 0
     with pytest.raises(CircuitOpen):
-        await charge(behind)
+        await authorise(behind)
 
 
 async def test_without_a_probe_the_next_call_is_the_trial() -> None:
@@ -131,12 +134,12 @@ async def test_without_a_probe_the_next_call_is_the_trial() -> None:
     provider = GuardedProvider(inner, Bounds(failures_limit_count=1, open_seconds=OPEN_SECONDS))
     inner.unreachable = True
     with pytest.raises(ProviderUnreachable):
-        await provider.find("key")
+        await provider.find(PAYMENT)
     assert await provider.closed_to_new_payments_for_seconds() is not None
     inner.unreachable = False
     await asyncio.sleep(OPEN_SECONDS)
     assert await provider.closed_to_new_payments_for_seconds() is None
-    assert await provider.find("key") is None
+    assert await provider.find(PAYMENT) is None
     assert await provider.closed_to_new_payments_for_seconds() is None
 
 
@@ -145,13 +148,13 @@ async def test_who_says_no_is_there(behind: Behind, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(behind.inner, "find", raising(error))
     for _ in range(5):
         with pytest.raises(type(error)):
-            await behind.provider.find("key")
+            await behind.provider.find(PAYMENT)
     assert await behind.provider.closed_to_new_payments_for_seconds() is None
 
 
 async def test_declines_are_answers(behind: Behind) -> None:
-    for number in range(5):
-        await behind.provider.charge(f"key-{number}", AMOUNT, "tok_declined", "order")
+    for _ in range(5):
+        await authorise(behind, "tok_declined")
     assert await behind.provider.closed_to_new_payments_for_seconds() is None
 
 
@@ -159,7 +162,7 @@ async def test_silence_opens_it(behind: Behind, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(behind.inner, "find", raising(ProviderTimeout()))
     for _ in range(2):
         with pytest.raises(ProviderTimeout):
-            await behind.provider.find("key")
+            await behind.provider.find(PAYMENT)
     assert await behind.provider.closed_to_new_payments_for_seconds() is not None
 
 
@@ -172,7 +175,7 @@ async def test_who_gives_up_after_long_says_that_it_is_silent(
     for _ in range(2):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await behind.provider.find("key")
+                await behind.provider.find(PAYMENT)
     assert (await behind.provider.closed_to_new_payments_for_seconds() is not None) == opens
 
 
@@ -184,13 +187,13 @@ async def test_a_trial_that_is_given_up_does_not_leave_it_half_open(
     await behind.until_half_open()
     with monkeypatch.context() as hanging:
         hanging.setattr(behind.inner, "find", lambda key: asyncio.Event().wait())
-        trial = asyncio.create_task(behind.provider.find("key"))
+        trial = asyncio.create_task(behind.provider.find(PAYMENT))
         await asyncio.sleep(0)
         with pytest.raises(CircuitOpen):
-            await behind.provider.find("key")
+            await behind.provider.find(PAYMENT)
         trial.cancel()
         await asyncio.wait([trial], timeout=1)
-    assert await behind.provider.find("key") is None
+    assert await behind.provider.find(PAYMENT) is None
 
 
 async def test_the_metrics_say_so(behind: Behind) -> None:
