@@ -41,8 +41,8 @@ class Clockwork:
 
 
 class Lines:
-    """Stands in for a logger. `faults` are what was logged as an error, and not expected to be: a provider that does not
-    take what it holds is for people to look at.
+    """Stands in for a logger. `faults` are what was logged as an error, but for a provider that does not take what it
+    holds: that is nobody's fault here, and for people to look at.
     """
 
     def __init__(self) -> None:

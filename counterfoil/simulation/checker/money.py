@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from counterfoil.simulation.checker.evidence import Json
 from counterfoil.simulation.checker.orders import Order
 
+# So long may a capture be on its way to the provider: who asked for it did not know of what was asked for since.
+UNDER_WAY_LIMIT_SECONDS = 30.0
+
 
 def broken_money(
     books: Sequence[Json], orders: Mapping[str, Order], committed_at_seconds: Sequence[float]
@@ -53,9 +56,23 @@ def _moved(order: Order, account: _Account, committed_at_seconds: Sequence[float
             yield f"captured {capture['amount']}, and the order was never placed"
         elif capture["at_seconds"] + 0.000_001 < committed_at_seconds[order.placed.position - 1]:
             yield f"captured {capture['amount']} before the order was placed"
+        else:
+            yield from _overtaken(order, capture, committed_at_seconds)
     net_minor = account.taken_minor - account.returned_minor
     if net_minor != _due(order):
         yield f"{net_minor} was kept, and {_due(order)} is due"
+
+
+def _overtaken(order: Order, capture: Json, committed_at_seconds: Sequence[float]) -> Iterator[str]:
+    """What was to go back by then is not taken in the first place."""
+    known_by_seconds = capture["at_seconds"] - UNDER_WAY_LIMIT_SECONDS
+    known_minor = sum(
+        order.refunds_requested[refund_id]
+        for refund_id, position in order.refund_positions.items()
+        if committed_at_seconds[position - 1] < known_by_seconds
+    )
+    if capture["amount"] > order.total_minor - known_minor:
+        yield f"captured {capture['amount']} of {order.total_minor}, when {known_minor} of it was to go back"
 
 
 def _due(order: Order) -> int:

@@ -42,6 +42,7 @@ class Order:
     returns: dict[str, Json] = field(default_factory=dict)
     returns_received: list[str] = field(default_factory=list)
     refunds_requested: dict[str, int] = field(default_factory=dict)
+    refund_positions: dict[str, int] = field(default_factory=dict)
     refunds_spared: list[str] = field(default_factory=list)
     refunds_made: Counter[str] = field(default_factory=Counter)
     refund_references: list[str] = field(default_factory=list)
@@ -167,6 +168,7 @@ def _take_checkout_event(order: Order, event: Event) -> None:
             order.voided = event
         case "checkout.refund_requested.v1":
             order.refunds_requested[data["refund_id"]] = data["amount"]["amount"]
+            order.refund_positions[data["refund_id"]] = event.position
         case "checkout.refund_made.v1":
             order.refunds_made[data["refund_id"]] += 1
             order.refund_references.append(data["reference"])
