@@ -22,7 +22,7 @@ class Tally:
     seeds_count: int = 0
     commands_count: int = 0
     events_count: int = 0
-    charges_count: int = 0
+    captures_count: int = 0
     crashes_count: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     virtual_seconds: float = 0.0
@@ -33,7 +33,7 @@ class Tally:
         self.seeds_count += other.seeds_count
         self.commands_count += other.commands_count
         self.events_count += other.events_count
-        self.charges_count += other.charges_count
+        self.captures_count += other.captures_count
         self.crashes_count += other.crashes_count
         self.faults.update(other.faults)
         self.virtual_seconds += other.virtual_seconds
@@ -44,7 +44,7 @@ class Tally:
         kept = f"NOT KEPT in seeds {', '.join(map(str, self.failed))}" if self.failed else "every promise kept"
         return (
             f"{self.seeds_count:,} seeds, {self.commands_count:,} commands, {self.events_count:,} events, "
-            f"{self.charges_count:,} charges, {sum(self.faults.values()):,} faults, {self.crashes_count:,} crashes, "
+            f"{self.captures_count:,} captures, {sum(self.faults.values()):,} faults, {self.crashes_count:,} crashes, "
             f"{self.virtual_seconds / 3_600:,.1f} h of virtual time in {seconds:.1f} s "
             f"({self.commands_count / seconds:,.0f} commands/s, {self.processor_seconds:.1f} s of processor): {kept}"
         )
@@ -63,7 +63,7 @@ def tally_of(verdict: Verdict) -> Tally:
         seeds_count=1,
         commands_count=history.commands_count,
         events_count=len(history.rows),
-        charges_count=sum(entry["kind"] == "charged" for entry in history.books),
+        captures_count=sum(entry["kind"] == "captured" for entry in history.books),
         crashes_count=history.crashes_count,
         faults=Counter(fault.kind for _, fault in history.happened),
         virtual_seconds=history.seconds,

@@ -10,6 +10,7 @@ from commandside.event_store.mapper import Row
 from commandside.payments.webhook import WebhookEvent
 from counterfoil.simulation.desk import Reply, Request
 from counterfoil.simulation.faults import Fault, Point
+from counterfoil.simulation.outages import Span
 
 
 @dataclass(slots=True)
@@ -38,6 +39,8 @@ class History:
     faults_of_ours: list[str] = field(default_factory=list)
     views: dict[str, dict[str, bytes]] = field(default_factory=dict)
     replayed_views: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    store_outages: list[Span] = field(default_factory=list)
+    provider_outages: list[Span] = field(default_factory=list)
     occasions_count: dict[Point, int] = field(default_factory=dict)
     crashes_count: int = 0
     commands_count: int = 0

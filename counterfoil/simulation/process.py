@@ -76,6 +76,7 @@ class CommandProcess:
         )
         await self._inside(write_side.start())
         self._write_side = write_side
+        self._note_at_work()
 
     def crash(self) -> None:
         """As by SIGKILL. What it has sent arrives, what comes for it does not."""
@@ -87,6 +88,7 @@ class CommandProcess:
     async def stop(self) -> None:
         """As by SIGTERM: who is being served is served first, within a bound."""
         write_side, self._write_side = self._write_side, None
+        self._note_at_work()
         if write_side is not None:
             write_side.saga.hurry()
             await asyncio.sleep(STOPS_WITHIN_SECONDS)
@@ -116,9 +118,14 @@ class CommandProcess:
         self._is_provider_away = self._is_provider_away if provider is None else provider
         if self._log is not None and self._provider is not None:
             self._log.is_away, self._provider.is_away = self._is_log_away, self._is_provider_away
+        self._note_at_work()
+
+    def _note_at_work(self) -> None:
+        self._world.outages.note_at_work(self.number, self.is_up and not self._is_log_away)
 
     def _end(self) -> None:
         self._write_side = None
+        self._note_at_work()
         for task in list(self._tasks):
             task.cancel()
         self._tasks.clear()

@@ -8,6 +8,10 @@ from functools import partial
 from typing import Final, TypeVar
 
 from commandside.payments.port import (
+    AuthorisationOutcome,
+    Captured,
+    CaptureOutcome,
+    Payment,
     PaymentOutcome,
     Processing,
     ProviderError,
@@ -43,10 +47,11 @@ class ProviderConnection:
         self._timeout_seconds = timeout_seconds
         self.is_away = False
 
-    async def charge(self, key: str, amount: Money, token: str, order_id: str) -> PaymentOutcome:
-        is_first = self._books.find(key) is None
+    async def authorise(self, payment: Payment) -> PaymentOutcome:
+        books, token = self._books, payment.token
+        is_first = books.find(payment) is None
         waits_seconds = processed_seconds(token)
-        outcome = await self._call(partial(self._books.charge, key, amount, token, order_id))
+        outcome = await self._call(partial(books.authorise, payment))
         if is_first and token == "tok_timeout":
             waits_seconds = self._timeout_seconds
         elif not is_first or not isinstance(outcome, Processing):
@@ -56,20 +61,28 @@ class ProviderConnection:
             if waits_seconds >= self._timeout_seconds:
                 raise ProviderTimeout("no answer")
         except (asyncio.CancelledError, ProviderTimeout):
-            self._books.expect_no_answer(key)  # who asked has gone
+            books.expect_no_answer(payment)  # who asked has gone
             raise
-        found = self._books.find(key)
+        found = books.find(payment)
         assert found is not None, "what was asked for is in the books"
         return found
 
-    async def find(self, key: str) -> PaymentOutcome | None:
-        return await self._call(partial(self._books.find, key))
+    async def find(self, payment: Payment) -> PaymentOutcome | None:
+        return await self._call(partial(self._books.find, payment))
 
-    async def cancel(self, key: str) -> PaymentOutcome:
-        return await self._call(partial(self._books.cancel, key))
+    async def capture(self, payment: Payment, amount: Money) -> CaptureOutcome:
+        is_first = not isinstance(self._books.find(payment), Captured)
+        outcome = await self._call(partial(self._books.capture, payment, amount))
+        if is_first and payment.token == "tok_capture_timeout" and isinstance(outcome, Captured):
+            await asyncio.sleep(self._timeout_seconds)
+            raise ProviderTimeout("no answer")
+        return outcome
 
-    async def refund(self, key: str, refund_key: str, amount: Money) -> RefundOutcome:
-        return await self._call(partial(self._books.refund, key, refund_key, amount))
+    async def cancel(self, payment: Payment) -> AuthorisationOutcome:
+        return await self._call(partial(self._books.cancel, payment))
+
+    async def refund(self, payment: Payment, refund_key: str, amount: Money) -> RefundOutcome:
+        return await self._call(partial(self._books.refund, payment, refund_key, amount))
 
     async def _call(self, act: Callable[[], T]) -> T:
         world = self._world
@@ -100,6 +113,7 @@ class ProviderConnection:
             case _:  # the answer is lost, and perhaps it is the last that the provider did for a while
                 if fault.kind == "provider_goes_dark":
                     world.dark_until_seconds = world.now_seconds + fault.seconds
+                    world.outages.note_provider_away(fault.seconds)
                 world.later(self._way_seconds(), act).add_done_callback(_look_at)
                 await asyncio.sleep(TIMEOUT_SECONDS)
         raise ProviderTimeout("no answer")

@@ -115,6 +115,7 @@ class _Run:
                     process.cut_off(log=True)
                     world.loop.call_later(fault.seconds, partial(process.cut_off, log=False))
             case "provider_away":
+                world.outages.note_provider_away(fault.seconds)
                 for process in hit:
                     process.cut_off(provider=True)
                     world.loop.call_later(fault.seconds, partial(process.cut_off, provider=False))
@@ -123,6 +124,7 @@ class _Run:
                     world.offsets_seconds[process.number] = fault.seconds
                 self._latest_offset_seconds = max(self._latest_offset_seconds, fault.seconds)
             case "time_jump":
+                world.outages.note_jump(fault.seconds)
                 world.loop.jump(fault.seconds)
             case "restart":
                 for process in hit:
@@ -174,6 +176,7 @@ class _Run:
         history.views = to_json(self._projector.views)
         history.rows, history.committed_at_seconds = world.log.rows, world.log.committed_at_seconds
         history.books = self._books.entries
+        history.store_outages, history.provider_outages = world.outages.of_store, world.outages.of_provider
         history.webhooks = self._courier.taken
         history.occasions_count = world.adversity.occasions_count
         history.happened = world.adversity.happened

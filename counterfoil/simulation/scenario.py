@@ -30,6 +30,9 @@ _TOKENS: Final = (
     ("tok_error_then_ok", 6),
     ("tok_webhook", 11),
     ("tok_webhook_declined", 4),
+    ("tok_capture_error_then_ok", 4),
+    ("tok_capture_timeout", 4),
+    ("tok_capture_refused", 2),
 )
 _SHOPPING: Final = (
     ("browse", 6), ("add", 34), ("change", 10), ("remove", 5), ("clear", 2), ("check_out", 16), ("check_out_twice", 3),

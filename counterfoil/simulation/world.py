@@ -13,6 +13,7 @@ from uuid import UUID
 from counterfoil.simulation.faults import Adversity
 from counterfoil.simulation.log import SimulatedLog
 from counterfoil.simulation.loop import VirtualLoop
+from counterfoil.simulation.outages import Outages
 
 OPENED_AT: Final = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 PROCESSES_COUNT: Final = 2
@@ -29,6 +30,10 @@ class World:
     dice: Random
     offsets_seconds: list[float] = field(default_factory=lambda: [0.0] * PROCESSES_COUNT)
     dark_until_seconds: float = 0.0
+    outages: Outages = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.outages = Outages(self.loop.time)
 
     @property
     def now_seconds(self) -> float:

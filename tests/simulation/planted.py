@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from itertools import count
 from typing import Any, Final
 from uuid import UUID
@@ -10,7 +12,15 @@ from uuid import UUID
 import pytest
 
 from commandside.commands import CheckOut
-from commandside.payments.port import Cancelled, Charged, PaymentOutcome
+from commandside.payments.port import (
+    Authorised,
+    Cancelled,
+    Captured,
+    CaptureOutcome,
+    Payment,
+    PaymentOutcome,
+    ProviderError,
+)
 from commandside.payments.settle import Settled, settle
 from commandside.problems import PaymentDeclined, problem
 from commandside.representations import order as order_body
@@ -20,9 +30,11 @@ from commandside.saga.checkout import CheckoutSaga
 from commandside.saga.resumption import Resumption
 from commandside.writer import Writer
 from counterfoil.simulation.log import SimulatedLog
+from counterfoil.simulation.provider import ProviderConnection
 from domain.aggregates import Cart, Checkout, Order, Product, StockItem
 from domain.aggregates.base import _evolve_methods
 from domain.events.cart import CartMergedAway
+from domain.events.checkout import CheckoutCompleted
 from domain.events.order import ReturnReceived
 from domain.events.stock import StockReleased, StockReserved, StockRestocked
 from domain.values import Cause, Item, Money, OrderLine
@@ -104,26 +116,67 @@ def drop_a_webhook_for_ever(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(CheckoutSaga, "on_webhook", drop)
 
 
-def charge_again_with_a_new_key(patch: pytest.MonkeyPatch) -> None:
+def authorise_again_under_a_new_key(patch: pytest.MonkeyPatch) -> None:
     attempts = count()
 
-    async def pay(self: CheckoutSaga, order_id: UUID, amount: Money, token: str, deadline: float) -> Settled:
-        key = f"{order_id}-{next(attempts)}"
-        return await settle(self._provider, key, amount, token, str(order_id), deadline)
+    async def authorise(self: CheckoutSaga, payment: Payment, deadline: float, **more: Any) -> Settled:
+        return await settle(self._provider, replace(payment, key=f"{payment.key}-{next(attempts)}"), deadline)
 
-    patch.setattr(CheckoutSaga, "pay", pay)
+    patch.setattr(CheckoutSaga, "authorise", authorise)
 
 
-def do_not_refund_a_late_success(patch: pytest.MonkeyPatch) -> None:
-    request_refund = Checkout.request_refund
+def capture_twice_under_a_new_key(patch: pytest.MonkeyPatch) -> None:
+    capture = ProviderConnection.capture
+    attempts = count()
 
-    def request(self: Checkout, refund_id: str, *arguments: Any) -> None:
-        if refund_id.startswith("late-"):
-            self.payment_voided(arguments[-1])
-        else:
-            request_refund(self, refund_id, *arguments)
+    async def capture_anew(self: ProviderConnection, payment: Payment, amount: Money) -> CaptureOutcome:
+        try:
+            return await capture(self, payment, amount)
+        except ProviderError:
+            again = replace(payment, key=f"{payment.key}-{next(attempts)}")
+            await self.authorise(again)
+            return await capture(self, again, amount)
 
-    patch.setattr(Checkout, "request_refund", request)
+    patch.setattr(ProviderConnection, "capture", capture_anew)
+
+
+def capture_before_placing(patch: pytest.MonkeyPatch) -> None:
+    authorise = CheckoutSaga.authorise
+
+    async def authorise_and_capture(self: CheckoutSaga, payment: Payment, *arguments: Any, **more: Any) -> Settled:
+        outcome = await authorise(self, payment, *arguments, **more)
+        if isinstance(outcome, Authorised):
+            captured = await self._provider.capture(payment, payment.amount)
+            return captured if isinstance(captured, Captured) else outcome
+        return outcome
+
+    patch.setattr(CheckoutSaga, "authorise", authorise_and_capture)
+
+
+def forget_to_capture_after_a_crash(patch: pytest.MonkeyPatch) -> None:
+    def completed(self: Checkout, event: CheckoutCompleted) -> None:
+        evolve(self, event)
+        if event.capture_after is not None:
+            self.due_at = event.capture_after + timedelta(days=7)
+
+    evolve = _evolve_methods[Checkout][CheckoutCompleted]
+    patch.setitem(_evolve_methods[Checkout], CheckoutCompleted, completed)
+
+
+def do_not_void_a_late_authorisation(patch: pytest.MonkeyPatch) -> None:
+    async def believe(self: Resumption, checkout: Any) -> None:
+        cause = self._cause(checkout.order_id)
+        await self._saga.conclude(checkout.order_id, Cancelled("believed to be"), cause)
+
+    patch.setattr(Resumption, "_settle_expired", believe)
+
+
+def capture_the_whole_although_a_part_goes_back(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Checkout, "amount_to_capture", property(lambda self: self.amount))
+
+
+def do_not_restock_what_could_not_be_captured(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(concluding, "claimed_stock", lambda aggregates, claims: [])
 
 
 def trust_a_stale_price(patch: pytest.MonkeyPatch) -> None:
@@ -139,10 +192,10 @@ def trust_a_stale_price(patch: pytest.MonkeyPatch) -> None:
 
 
 def sweep_without_looking_at_the_payment(patch: pytest.MonkeyPatch) -> None:
-    async def cancel(self: Resumption, checkout: Any) -> PaymentOutcome:
+    async def ask(self: Resumption, payment: Payment, question: Any) -> PaymentOutcome:
         return Cancelled("believed to be")
 
-    patch.setattr(Resumption, "_cancel_payment", cancel)
+    patch.setattr(Resumption, "_ask", ask)
 
 
 def take_silence_for_a_no(patch: pytest.MonkeyPatch) -> None:
@@ -184,33 +237,21 @@ def leave_the_cart_in_checkout(patch: pytest.MonkeyPatch) -> None:
 
 
 def refund_under_a_new_key(patch: pytest.MonkeyPatch) -> None:
-    make_refunds = Resumption.make_refunds
+    refund = ProviderConnection.refund
     attempts = count()
 
-    class Renaming:
-        def __init__(self, provider: Any) -> None:
-            self._provider = provider
+    async def refund_anew(self: ProviderConnection, payment: Payment, refund_key: str, amount: Money) -> Any:
+        return await refund(self, payment, f"{refund_key}-{next(attempts)}", amount)
 
-        async def refund(self, key: str, refund_key: str, amount: Money) -> Any:
-            return await self._provider.refund(key, f"{refund_key}-{next(attempts)}", amount)
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._provider, name)
-
-    async def refund_anew(self: Resumption, *arguments: Any, **more: Any) -> None:
-        if not isinstance(self._provider, Renaming):
-            self._provider = Renaming(self._provider)
-        await make_refunds(self, *arguments, **more)
-
-    patch.setattr(Resumption, "make_refunds", refund_anew)
+    patch.setattr(ProviderConnection, "refund", refund_anew)
 
 
 def place_what_was_not_paid(patch: pytest.MonkeyPatch) -> None:
     conclude = CheckoutSaga.conclude
 
     async def conclude_gladly(self: CheckoutSaga, order_id: UUID, outcome: Settled, cause: Cause) -> Any:
-        if not isinstance(outcome, Charged | Cancelled):
-            outcome = Charged("it will be all right")
+        if not isinstance(outcome, Authorised | Cancelled):
+            outcome = Authorised("it will be all right")
         return await conclude(self, order_id, outcome, cause)
 
     patch.setattr(CheckoutSaga, "conclude", conclude_gladly)
@@ -259,8 +300,13 @@ PLANTED: Final[Mapping[str, Plant]] = {
         reserve_what_is_not_there,
         forget_the_receipt,
         drop_a_webhook_for_ever,
-        charge_again_with_a_new_key,
-        do_not_refund_a_late_success,
+        authorise_again_under_a_new_key,
+        capture_twice_under_a_new_key,
+        capture_before_placing,
+        forget_to_capture_after_a_crash,
+        do_not_void_a_late_authorisation,
+        capture_the_whole_although_a_part_goes_back,
+        do_not_restock_what_could_not_be_captured,
         trust_a_stale_price,
         sweep_without_looking_at_the_payment,
         take_silence_for_a_no,

@@ -20,7 +20,7 @@ from counterfoil.simulation.scenario import draw
 
 @lru_cache(maxsize=1)
 def right() -> History:
-    return run(draw(9, shoppers_count=30, faults_count=10))
+    return run(draw(3, shoppers_count=30, faults_count=10))
 
 
 @pytest.fixture
@@ -30,17 +30,27 @@ def history() -> History:
     asked = [copy.copy(one) for one in known.asked]
     views = {name: dict(held) for name, held in known.views.items()}
     books = [dict(entry) for entry in known.books]
-    return replace(known, asked=asked, rows=list(known.rows), books=books, views=views, faults_of_ours=[])
+    committed = list(known.committed_at_seconds)
+    return replace(
+        known,
+        asked=asked,
+        rows=list(known.rows),
+        committed_at_seconds=committed,
+        books=books,
+        views=views,
+        faults_of_ours=[],
+    )
 
 
 def test_a_history_that_is_right(history: History) -> None:
     assert violations(history) == []
     kinds = {row[3] for row in history.rows}
-    assert {"order.placed.v1", "order.payment_failed.v1", "cart.merged.v1", "order.refunded.v1"} <= kinds
+    assert {"order.placed.v2", "order.payment_failed.v1", "cart.merged.v1", "order.refunded.v1"} <= kinds
+    assert {"checkout.expired.v1", "checkout.payment_captured.v1"} <= kinds
 
 
 def test_an_event_that_is_missing(history: History) -> None:
-    del history.rows[_place(history, "order.placed.v1")]
+    del history.rows[_place(history, "order.placed.v2")]
     assert _says(history, "its checkout is completed")
 
 
@@ -64,19 +74,54 @@ def test_another_price(history: History) -> None:
     assert _says(history, "by the catalogue")
 
 
-def test_a_second_charge(history: History) -> None:
-    history.books.append(history.books[0])
-    assert _says(history, "charged 2 times")
+def test_a_second_capture(history: History) -> None:
+    history.books.append(_entry(history, "captured"))
+    assert _says(history, "captured 2 times")
 
 
-def test_a_charge_without_an_order(history: History) -> None:
-    history.books.append({**history.books[0], "order_id": "nobody's"})
-    assert _says(history, "charged without an order")
+def test_a_capture_of_more_than_the_total(history: History) -> None:
+    _entry(history, "captured")["amount"] += 1
+    assert _says(history, "captured by the books") and _says(history, "stays held")
+
+
+def test_a_payment_without_an_order(history: History) -> None:
+    history.books.append({**_entry(history, "authorised"), "order_id": "nobody's"})
+    assert _says(history, "a payment without an order")
+
+
+def test_a_capture_before_the_order_was_placed(history: History) -> None:
+    _entry(history, "captured")["at_seconds"] = 0.0
+    assert _says(history, "before the order was placed")
+
+
+def test_a_capture_without_a_placed_order(history: History) -> None:
+    failed = next(str(row[1]) for row in history.rows if row[3] == "order.payment_failed.v1")
+    history.books += [{**entry, "order_id": failed} for entry in history.books[:2]]
+    assert _says(history, "and the order was never placed")
+
+
+def test_an_authorisation_that_stays(history: History) -> None:
+    history.books[:] = [entry for entry in history.books if entry["kind"] != "released"]
+    assert _says(history, "stays held for ever")
 
 
 def test_a_refund_that_was_not_made(history: History) -> None:
     history.books[:] = [entry for entry in history.books if entry["kind"] != "refunded"]
     assert _says(history, "was kept, and 0 is due")
+
+
+def test_a_capture_that_the_log_does_not_have(history: History) -> None:
+    del history.rows[_place(history, "checkout.payment_captured.v1")]
+    assert _says(history, "captured by the books")
+
+
+def test_a_checkout_that_ended_too_late(history: History) -> None:
+    place = _place(history, "checkout.expired.v1")
+    row = history.rows[place]
+    late = msgspec.json.encode({**msgspec.json.decode(row[4]), "timestamp": "2026-03-02T08:00:00+00:00"})
+    history.rows[place] = (*row[:4], late)
+    history.committed_at_seconds[place:] = [at + 86_400.0 for at in history.committed_at_seconds[place:]]
+    assert _says(history, "s after its time was up")
 
 
 def test_an_answer_before_its_commit(history: History) -> None:
@@ -115,6 +160,10 @@ def test_a_fault_that_the_product_noticed_itself(history: History) -> None:
 
 def _says(history: History, words: str) -> bool:
     return any(words in line for line in violations(history))
+
+
+def _entry(history: History, kind: str) -> dict[str, Any]:
+    return next(entry for entry in history.books if entry["kind"] == kind)
 
 
 def _place(history: History, topic: str) -> int:

@@ -25,14 +25,14 @@ CRASHES: Final[tuple[FaultKind, ...]] = (
 
 @dataclass(frozen=True)
 class Path:
-    """`ends` are the statuses the order may come to; without a crash it is the first, and `books` what was paid."""
+    """`ends` are the statuses the order may come to; without a crash it is the first, and `books` the provider's."""
 
     token: str
     ends: tuple[str, ...]
     afterwards: tuple[Action, ...] = ()
     faults: tuple[Fault, ...] = ()
     second: Person | None = None
-    books: tuple[str, ...] = ("charged",)
+    books: tuple[str, ...] = ("authorised", "captured")
 
     def scenario(self, *more: Fault) -> Scenario:
         actions = (Action("add", 0.0, "lamp", 2), Action("check_out", 0.1, token=self.token), *self.afterwards)
@@ -42,6 +42,27 @@ class Path:
 
 
 DARK: Final = Fault("provider_away", COMES_AT_SECONDS + 60, seconds=900.0)
+# The payment is authorised, and the provider away before it is asked to take it.
+HELD: Final = (
+    Fault("call_refused", COMES_AT_SECONDS, skip_count=1),
+    Fault("provider_away", COMES_AT_SECONDS + 1, seconds=500.0),
+)
+LATE_WEBHOOK: Final = Fault("webhook_late", COMES_AT_SECONDS, seconds=700.0)
+CANCELS: Final = (Action("cancel", 5.0),)
+SHIPS: Final = Person("operator", COMES_AT_SECONDS + 10, tuple(Action("fulfil", 10.0) for _ in range(4)))
+TAKES_BACK: Final = Person(
+    "operator", SHIPS.comes_at_seconds, (*SHIPS.actions, *(Action("take_back", 60.0) for _ in range(8)))
+)
+SENT_STATUSES: Final = ("refunded", "returned", "delivered", "shipped", "packed", "placed")
+HELD_AND_TAKEN: Final = ("authorised", "captured")
+PAID_BACK: Final = (*HELD_AND_TAKEN, "refunded")
+LET_GO: Final = ("authorised", "released")
+
+
+def sends_back(quantity: int) -> tuple[Action, ...]:
+    return (Action("return", 100.0, quantity=quantity),)
+
+
 PATHS: Final = {
     "ok": Path("tok_ok", ("placed",)),
     "declined": Path("tok_declined", ("payment_failed",), books=()),
@@ -53,22 +74,24 @@ PATHS: Final = {
     "webhook declined": Path("tok_webhook_declined", ("payment_failed",), books=()),
     "expired": Path("tok_late_800", ("payment_failed",), books=()),
     "expired unknown": Path("tok_late_3000", ("payment_failed",), faults=(DARK,), books=()),
-    "late success": Path("tok_late_700", ("payment_failed",), faults=(DARK,), books=("charged", "refunded")),
-    "withdrawn": Path("tok_late_300", ("cancelled", "payment_failed"), afterwards=(Action("cancel", 5.0),), books=()),
-    "cancelled": Path(
-        "tok_ok", ("cancelled", "placed"), afterwards=(Action("cancel", 5.0),), books=("charged", "refunded")
+    "authorised too late": Path("tok_late_700", ("payment_failed",), faults=(DARK,), books=LET_GO),
+    "withdrawn": Path("tok_late_300", ("cancelled", "payment_failed"), CANCELS, books=()),
+    "cancelled": Path("tok_ok", ("cancelled", "placed"), CANCELS, books=PAID_BACK),
+    "returned": Path("tok_ok", SENT_STATUSES, sends_back(2), second=TAKES_BACK, books=PAID_BACK),
+    "capture error then ok": Path("tok_capture_error_then_ok", ("placed",)),
+    "capture told by webhook": Path("tok_capture_timeout", ("placed",)),
+    "capture told late": Path("tok_capture_timeout", ("placed",), faults=(LATE_WEBHOOK,)),
+    "capture refused": Path("tok_capture_refused", ("cancelled",), books=LET_GO),
+    "capture refused late": Path("tok_capture_refused", ("cancelled",), faults=HELD, books=LET_GO),
+    "capture refused on its way": Path(
+        "tok_capture_refused", SENT_STATUSES[2:], faults=HELD, second=SHIPS, books=LET_GO
     ),
-    "returned": Path(
-        "tok_ok",
-        ("refunded", "returned", "delivered", "shipped", "packed", "placed"),
-        afterwards=(Action("return", 300.0, quantity=2),),
-        second=Person(
-            "operator",
-            COMES_AT_SECONDS + 60,
-            (*(Action("fulfil", 20.0) for _ in range(4)), *(Action("take_back", 60.0) for _ in range(5))),
-        ),
-        books=("charged", "refunded"),
+    "captured late": Path("tok_ok", ("placed",), faults=HELD),
+    "cancelled before it was captured": Path("tok_ok", ("cancelled",), CANCELS, HELD, books=LET_GO),
+    "returned in part before it was captured": Path(
+        "tok_ok", SENT_STATUSES[2:], sends_back(1), HELD, TAKES_BACK, (*HELD_AND_TAKEN, "released")
     ),
+    "returned before it was captured": Path("tok_ok", SENT_STATUSES, sends_back(2), HELD, TAKES_BACK, LET_GO),
 }
 
 

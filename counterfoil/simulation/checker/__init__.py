@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from counterfoil.simulation.checker.answers import Answers, broken_webhooks
 from counterfoil.simulation.checker.carts import read_carts
+from counterfoil.simulation.checker.deadlines import broken_deadlines
 from counterfoil.simulation.checker.evidence import Event, Evidence, by_cause, by_kind, read_log
 from counterfoil.simulation.checker.money import broken_money
 from counterfoil.simulation.checker.orders import broken_orders, broken_prices, read_orders
@@ -38,7 +39,8 @@ def violations(evidence: Evidence) -> list[str]:
         *carts.violations,
         *broken_orders(orders, stock, causes),
         *broken_prices(kinds.get("product", ()), orders),
-        *broken_money(evidence.books, orders),
+        *broken_money(evidence.books, orders, evidence.committed_at_seconds),
+        *broken_deadlines(evidence, orders, receipts),
         *_unanswered(receipts),
         *answers.broken(),
         *broken_webhooks(evidence.webhooks, orders),

@@ -155,7 +155,10 @@ def broken_webhooks(webhooks: Sequence[tuple[Webhook, int]], orders: Mapping[str
     """One that was taken has had its effect."""
     for webhook, log_length_rows in webhooks:
         order = orders.get(webhook.order_id)
-        if order is not None and (not order.ended or order.ended[0].position > log_length_rows):
+        if order is None:
+            continue
+        effects = order.ended if webhook.type != "payment.captured" else [order.captured]
+        if not any(effect is not None and effect.position <= log_length_rows for effect in effects):
             yield f"webhook {webhook.event_id} was taken, and the checkout of order {order.id} is as it was"
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 Json = dict[str, Any]
+Span = tuple[float, float]  # seconds of the run, from and until
 
 
 class Event(NamedTuple):
@@ -66,12 +67,20 @@ class Webhook(Protocol):
     @property
     def event_id(self) -> str: ...
     @property
+    def type(self) -> str: ...
+    @property
     def order_id(self) -> str: ...
 
 
 class Evidence(Protocol):
     @property
     def rows(self) -> Sequence[tuple[int, UUID, int, str, bytes]]: ...
+    @property
+    def committed_at_seconds(self) -> Sequence[float]: ...
+    @property
+    def store_outages(self) -> Sequence[Span]: ...
+    @property
+    def provider_outages(self) -> Sequence[Span]: ...
     @property
     def books(self) -> Sequence[Json]: ...
     @property

@@ -10,12 +10,18 @@ from typing import Any
 from counterfoil.simulation.checker.evidence import Event, Json
 from counterfoil.simulation.checker.stock import Place, StockBook
 
+# With this token the provider does not take what it holds, and lets it go: so its page says.
+REFUSING_TOKEN = "tok_capture_refused"
 _PROGRESS = ("placed", "processing", "packed", "shipped", "delivered")
 
 
 @dataclass(slots=True)
 class Order:
-    """`ended` are the events by which its checkout came to an end; `status_at` its status by version."""
+    """`ended` are the events by which its checkout came to an end; `status_at` its status by version.
+
+    `captures` are (reference, minor units) by its checkout, `shown_captures` by the order itself. `refunds_spared` were
+    asked for before the money was taken, and never taken in the first place.
+    """
 
     id: str
     submitted: Event
@@ -26,9 +32,18 @@ class Order:
     cancelled: Event | None = None
     ended: list[Event] = field(default_factory=list)
     voided: Event | None = None
+    packed: Event | None = None
+    captures: list[tuple[str, int]] = field(default_factory=list)
+    shown_captures: list[tuple[str, int]] = field(default_factory=list)
+    captured: Event | None = None
+    released: Event | None = None
+    refused: Event | None = None
+    is_shown_released: bool = False
     returns: dict[str, Json] = field(default_factory=dict)
     returns_received: list[str] = field(default_factory=list)
     refunds_requested: dict[str, int] = field(default_factory=dict)
+    refund_positions: dict[str, int] = field(default_factory=dict)
+    refunds_spared: list[str] = field(default_factory=list)
     refunds_made: Counter[str] = field(default_factory=Counter)
     refund_references: list[str] = field(default_factory=list)
     refunded_minor: int = 0
@@ -44,6 +59,31 @@ class Order:
         if self.standing != "placed" or not self.shipments:
             return self.standing
         return min(self.shipments.values(), key=_PROGRESS.index)
+
+    @property
+    def is_lost(self) -> bool:
+        """The goods were on their way when the provider let go of the money, as it does with this token: it is asked
+        again, and people have to look.
+        """
+        is_over = self.captured is not None or self.released is not None or self.refused is not None
+        return self.was_lost and not is_over
+
+    @property
+    def was_lost(self) -> bool:
+        is_refused = self.started is not None and self.started.data["payment_token"] == REFUSING_TOKEN
+        return is_refused and self.packed is not None
+
+    @property
+    def payment_status(self) -> str:
+        if self.standing == "pending_payment":
+            return "pending"
+        if self.placed is None:
+            return "failed"
+        if not self.shown_captures and not self.placed.data["payment_captured"]:
+            return "voided" if self.is_shown_released else "authorised"
+        if self.refunded_minor == 0:
+            return "captured"
+        return "partially_refunded" if self.refunded_minor < self.total_minor else "refunded"
 
     @property
     def claims(self) -> dict[Place, int]:
@@ -76,13 +116,18 @@ def read_orders(log: Mapping[str, Sequence[Event]]) -> dict[str, Order]:
 def _take_order_event(order: Order, event: Event) -> None:
     data = event.data
     match event.topic:
-        case "order.placed.v1":
+        case "order.placed.v2":
             order.placed, order.standing = event, "placed"
         case "order.payment_failed.v1":
             order.failed, order.standing = event, "payment_failed"
         case "order.cancelled.v1":
             order.cancelled, order.standing = event, "cancelled"
+        case "order.payment_captured.v1":
+            order.shown_captures.append((data["reference"], data["amount"]["amount"]))
+        case "order.payment_released.v1":
+            order.is_shown_released = True
         case "order.shipment_packed.v1":
+            order.packed = order.packed or event
             others = {one: "processing" for one, status in order.shipments.items() if status == "placed"}
             order.shipments |= {**others, data["shipment_id"]: "packed"}
         case "order.shipment_shipped.v1":
@@ -108,12 +153,22 @@ def _settle_return(order: Order) -> None:
 def _take_checkout_event(order: Order, event: Event) -> None:
     data = event.data
     match event.topic:
-        case "checkout.completed.v1" | "checkout.declined.v1" | "checkout.expired.v1":
+        case "checkout.completed.v2" | "checkout.declined.v1" | "checkout.expired.v1":
             order.ended.append(event)
+        case "checkout.payment_captured.v1":
+            order.captured = event
+            order.captures.append((data["reference"], data["amount"]["amount"]))
+            order.refunds_spared += data["refund_ids"]
+        case "checkout.payment_released.v1":
+            order.released = event
+            order.refunds_spared += data["refund_ids"]
+        case "checkout.capture_refused.v1":
+            order.refused = event
         case "checkout.payment_voided.v1":
             order.voided = event
         case "checkout.refund_requested.v1":
             order.refunds_requested[data["refund_id"]] = data["amount"]["amount"]
+            order.refund_positions[data["refund_id"]] = event.position
         case "checkout.refund_made.v1":
             order.refunds_made[data["refund_id"]] += 1
             order.refund_references.append(data["reference"])
@@ -150,7 +205,7 @@ def _ended(order: Order, stock: StockBook, causes: Mapping[str, list[Event]]) ->
         return
     end = order.ended[0]
     kinds = {stock.ends[order.id, place].topic for place in order.claims if (order.id, place) in stock.ends}
-    if end.topic == "checkout.completed.v1":
+    if end.topic == "checkout.completed.v2":
         if order.placed is None or order.failed is not None or kinds - {"stock.committed.v1"}:
             yield f"its checkout is completed; the order {order.standing}, its stock {kinds}"
         marks = [order.placed]
@@ -169,8 +224,7 @@ def _ended(order: Order, stock: StockBook, causes: Mapping[str, list[Event]]) ->
 
 
 def _afterwards(order: Order, stock: StockBook) -> Iterator[str]:
-    if set(order.refunds_made) != set(order.refunds_requested) or any(n != 1 for n in order.refunds_made.values()):
-        yield f"refunds asked for {sorted(order.refunds_requested)}, and made {dict(order.refunds_made)}"
+    yield from _refunds(order)
     if order.placed is not None and order.cancelled is not None:
         came_back = stock.restocked.get(order.id, Counter())
         if dict(came_back) != order.claims:
@@ -189,6 +243,19 @@ def _afterwards(order: Order, stock: StockBook) -> Iterator[str]:
     all_back = _units(item for returned in order.returns.values() for item in returned["items"])
     if all_back - _units(order.submitted.data["lines"]):
         yield f"more was sent back than was sent: {dict(all_back)}"
+
+
+def _refunds(order: Order) -> Iterator[str]:
+    """Each that was asked for was made once, or was never needed: so much less was taken."""
+    if order.refused is not None:
+        if order.cancelled is None or order.packed is not None or order.refunds_made:
+            yield f"the capture was refused, and the order is {order.standing}, with refunds {dict(order.refunds_made)}"
+        return
+    ends = Counter(order.refunds_spared) + order.refunds_made
+    if any(count != 1 for count in ends.values()) or not set(ends) <= set(order.refunds_requested):
+        yield f"refunds asked for {sorted(order.refunds_requested)}, and made {dict(ends)}"
+    if set(ends) != set(order.refunds_requested) and not order.is_lost:
+        yield f"refunds asked for {sorted(order.refunds_requested)}, and made only {sorted(ends)}"
 
 
 def _one_append(events: Sequence[Event], what: str) -> Iterator[str]:

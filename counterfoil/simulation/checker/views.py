@@ -31,3 +31,6 @@ def broken_views(evidence: Evidence, orders: Mapping[str, Order], stock: StockBo
         shown = decode(view)["page"]
         if shown["status"] != orders[stream].status or shown["total"]["amount"] != orders[stream].total_minor:
             yield f"order {stream} shows {shown['status']}, by the log it is {orders[stream].status}"
+        if shown["payment"]["status"] != orders[stream].payment_status:
+            paid = orders[stream].payment_status
+            yield f"order {stream} shows its payment {shown['payment']['status']}, by the log it is {paid}"
