@@ -19,11 +19,22 @@ from fastapi import Cookie, FastAPI, Header, Response
 from itsdangerous import URLSafeTimedSerializer
 from uuid_utils.compat import uuid7
 
-from bench.reference_shop import COOKIE, COOKIE_LIFE_SECONDS, CURRENCY, answer, cart, guest_id, order, problem, serve
+from bench.reference_shop import (
+    COOKIE,
+    COOKIE_LIFE_SECONDS,
+    CURRENCY,
+    Captures,
+    answer,
+    cart,
+    guest_id,
+    order,
+    problem,
+    serve,
+)
 from commandside.commands.checkout import CheckoutFields
 from commandside.commands.fields import ItemField
 from commandside.payments.http_provider import HttpPaymentProvider
-from commandside.payments.port import Charged
+from commandside.payments.port import Authorised, Captured, Payment
 from domain.values import Money
 
 PRICE_MINOR = 1_999
@@ -32,6 +43,7 @@ CARTS_LIMIT_COUNT = 100_000
 
 def create_app(provider_url: str, session_secret: str) -> FastAPI:
     provider = HttpPaymentProvider(provider_url)
+    captures = Captures(provider)
     sessions = URLSafeTimedSerializer(session_secret, salt="nothing.session")
     carts: dict[str, list[dict[str, Any]]] = {}
 
@@ -39,6 +51,7 @@ def create_app(provider_url: str, session_secret: str) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with provider:
             yield
+            await captures.drain()
 
     app = FastAPI(lifespan=lifespan)
 
@@ -71,11 +84,16 @@ def create_app(provider_url: str, session_secret: str) -> FastAPI:
         if not lines:
             return problem(409, "empty-cart")
         order_id, total = uuid7(), sum(line["price"] * line["quantity"] for line in lines)
-        outcome = await provider.charge(str(order_id), Money(total, CURRENCY), body.payment_token, str(order_id))
-        if not isinstance(outcome, Charged):
+        payment = Payment(str(order_id), Money(total, CURRENCY), body.payment_token, str(order_id))
+        outcome = await provider.authorise(payment)
+        if not isinstance(outcome, Authorised):
             return problem(402, "payment-declined")
+        await captures.begin(payment, note_capture)
         address = body.shipping_address.model_dump()
         return answer(201, order(order_id, lines, total, outcome.reference, address, datetime.now(UTC)))
+
+    async def note_capture(captured: Captured, order_id: str) -> None:
+        """Nothing is stored here."""
 
     return app
 

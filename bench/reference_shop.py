@@ -1,19 +1,21 @@
 """The shop that ours is compared with: FastAPI and psycopg on tables, as good as we could write it.
 
 The same steps and guarantees as ours: carts that last, stock that is reserved under concurrency and never oversold, an
-answer kept for every Idempotency-Key, an order with its lines, its payment and an outbox row of what happened, and the
-provider asked between two transactions. Each step is one prepared statement: one round trip and one commit. What a
-crash leaves unfinished it does not take up again, and it keeps no history.
+answer kept for every Idempotency-Key, an order with its lines, its payment and an outbox row of what happened. The
+provider holds the money between two transactions, and takes it after the second, while the shopper is answered; a third
+notes that. Each step is one prepared statement: one round trip and one commit. What a crash leaves unfinished it does
+not take up again, and it keeps no history.
 
     DATABASE_URL=… PROVIDER_URL=… PORT=… SESSION_SECRET=… python -m bench.reference_shop
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
@@ -31,6 +33,7 @@ from uuid_utils.compat import UUID, uuid7
 from bench.references.shop_statements import (
     ADD_TO_CART,
     ANSWER_GIVEN,
+    CAPTURE,
     DECLINE,
     KEEP_ANSWER,
     PLACE,
@@ -39,7 +42,7 @@ from bench.references.shop_statements import (
 from commandside.commands.checkout import CheckoutFields
 from commandside.commands.fields import ItemField
 from commandside.payments.http_provider import HttpPaymentProvider
-from commandside.payments.port import Charged, Declined
+from commandside.payments.port import Authorised, Captured, Declined, Payment, PaymentProvider
 from domain.values import Money
 
 # 4 were slower, 32 no faster than 8 to 16.
@@ -49,6 +52,7 @@ COOKIE_LIFE_SECONDS: Final = 30 * 24 * 3_600
 COOKIE: Final = "cf_session"
 CURRENCY: Final = "GBP"
 CONNECTIONS_LIMIT_COUNT: Final = 12_000
+CAPTURES_LIMIT_COUNT: Final = 256
 
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[dict[str, Any]]]
 
@@ -65,6 +69,7 @@ def create_app(database_url: str, provider_url: str, session_secret: str) -> Fas
         open=False,
     )
     provider = HttpPaymentProvider(provider_url)
+    captures = Captures(provider)
     sessions = URLSafeTimedSerializer(session_secret, salt="reference.session")
 
     @asynccontextmanager
@@ -72,6 +77,7 @@ def create_app(database_url: str, provider_url: str, session_secret: str) -> Fas
         async with pool, provider:
             await pool.wait()
             yield
+            await captures.drain()
 
     app = FastAPI(lifespan=lifespan)
 
@@ -114,17 +120,21 @@ def create_app(database_url: str, provider_url: str, session_secret: str) -> Fas
         if not lines:
             return await told_before(owner, idempotency_key, fingerprint, order_id)
         total = sum(line["price"] * line["quantity"] for line in lines)
-        outcome = await provider.charge(str(order_id), Money(total, CURRENCY), body.payment_token, str(order_id))
-        match outcome:
-            case Charged(reference):
+        payment = Payment(str(order_id), Money(total, CURRENCY), body.payment_token, str(order_id))
+        match await provider.authorise(payment):
+            case Authorised(reference):
                 told = msgspec.json.encode(order(order_id, lines, total, reference, address, at))
                 await fetch(PLACE, (order_id, reference, datetime.now(UTC), owner, idempotency_key, told))
+                await captures.begin(payment, note_capture)
                 return Response(told, 201, media_type="application/json")
             case Declined(reason):
                 told = msgspec.json.encode({"type": "/problems/payment-declined", "reason": reason})
                 await fetch(DECLINE, (order_id, reason, datetime.now(UTC), owner, idempotency_key, told))
                 return Response(told, 402, media_type="application/problem+json")
         return answer(202, {"order_id": str(order_id), "status": "pending_payment"})
+
+    async def note_capture(captured: Captured, order_id: str) -> None:
+        await fetch(CAPTURE, (order_id, captured.amount.amount, datetime.now(UTC)))
 
     async def told_before(owner: str, key: str, fingerprint: str, order_id: UUID) -> Response:
         """The key is known, or there is nothing to check out."""
@@ -147,6 +157,34 @@ def create_app(database_url: str, provider_url: str, session_secret: str) -> Fas
             return await cursor.fetchall()
 
     return app
+
+
+class Captures:
+    """Takes what is held while the shoppers are answered; whoever comes beyond the limit is kept waiting."""
+
+    def __init__(self, provider: PaymentProvider) -> None:
+        self._provider = provider
+        self._places = asyncio.Semaphore(CAPTURES_LIMIT_COUNT)
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def begin(self, payment: Payment, note: Callable[[Captured, str], Awaitable[None]]) -> None:
+        await self._places.acquire()
+        task = asyncio.create_task(self._take(payment, note))
+        self._under_way.add(task)
+        task.add_done_callback(self._done)
+
+    async def drain(self) -> None:
+        await asyncio.gather(*self._under_way)
+
+    async def _take(self, payment: Payment, note: Callable[[Captured, str], Awaitable[None]]) -> None:
+        outcome = await self._provider.capture(payment, payment.amount)
+        if not isinstance(outcome, Captured):
+            raise RuntimeError(f"what was held of order {payment.order_id} could not be taken: {outcome.reason}")
+        await note(outcome, payment.order_id)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._places.release()
 
 
 def guest_id(sessions: URLSafeTimedSerializer, cookie: str | None) -> str | None:
@@ -181,7 +219,7 @@ def order(
         "shipping_fee": money(0),
         "tax": money(0),
         "total": money(total),
-        "payment": {"status": "charged", "reference": reference},
+        "payment": {"status": "authorised", "reference": reference},
         "shipping_address": address,
         "placed_at": placed_at,
         "history": [{"status": status, "at": placed_at} for status in ("pending_payment", "placed")],

@@ -24,6 +24,7 @@ from counterfoil.embedded.ports import free_port
 
 HOST: Final = "127.0.0.1"
 ANSWER_TIMEOUT_SECONDS: Final = 30.0
+CAPTURED_WITHIN_SECONDS: Final = 60.0
 PRODUCTS_COUNT: Final = 100
 UNITS: Final = 1_000_000
 PRICE_MINOR: Final = 1_999
@@ -54,9 +55,22 @@ def provider(folder: Path) -> Iterator[str]:
 
 
 def charges_count(provider_url: str) -> int:
-    """What the provider's own books say."""
+    """What was captured, as the provider's own books say, once nothing is held any more.
+
+    Raises TimeoutError when something still is after CAPTURED_WITHIN_SECONDS.
+    """
+    until = time.monotonic() + CAPTURED_WITHIN_SECONDS
+    while (books := _books(provider_url))["authorised"]["count"]:
+        if time.monotonic() > until:
+            raise TimeoutError(f"held and not taken after {CAPTURED_WITHIN_SECONDS} s: {books['authorised']}")
+        time.sleep(POLL_SECONDS)
+    return int(books["charges"]["count"])
+
+
+def _books(provider_url: str) -> dict[str, dict[str, Any]]:
     books = httpx.get(f"{provider_url}/v1/books", trust_env=False, timeout=ANSWER_TIMEOUT_SECONDS)
-    return int(books.raise_for_status().json()["charges"]["count"])
+    found: dict[str, dict[str, Any]] = books.raise_for_status().json()
+    return found
 
 
 @contextmanager

@@ -49,7 +49,8 @@ CREATE TABLE shop.payments (
     amount bigint NOT NULL,
     token text NOT NULL,
     status text NOT NULL,
-    reference text
+    reference text,
+    captured bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 70);
 CREATE TABLE shop.idempotency_keys (
     owner text NOT NULL,
@@ -148,7 +149,7 @@ WITH given (order_id, reference, at, owner, key, body) AS (
     FROM given WHERE orders.order_id = given.order_id AND status = 'pending_payment'
     RETURNING cart_id, total, given.*
 ), paid AS (
-    UPDATE shop.payments SET status = 'charged', reference = placed.reference
+    UPDATE shop.payments SET status = 'authorised', reference = placed.reference
     FROM placed WHERE payments.order_id = placed.order_id
 ), locked AS MATERIALIZED (
     SELECT stock.sku, order_lines.quantity
@@ -170,6 +171,19 @@ WITH given (order_id, reference, at, owner, key, body) AS (
     SELECT 'order.placed', order_id, jsonb_build_object('reference', reference, 'total', total), at FROM placed
 )
 SELECT order_id FROM placed
+"""
+
+CAPTURE: Final = """
+WITH given (order_id, amount, at) AS (VALUES (%b::uuid, %b::bigint, %b::timestamptz)
+), taken AS (
+    UPDATE shop.payments SET status = 'captured', captured = given.amount
+    FROM given WHERE payments.order_id = given.order_id AND status = 'authorised'
+    RETURNING given.*
+), told AS (
+    INSERT INTO shop.outbox (topic, order_id, body, at)
+    SELECT 'order.payment_captured', order_id, jsonb_build_object('amount', amount), at FROM taken
+)
+SELECT order_id FROM taken
 """
 
 DECLINE: Final = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -19,11 +20,13 @@ import httpx
 import jwt
 
 from counterfoil.embedded.ports import free_port
+from tests.waiting import eventually
 
 JWT_SECRET: Final = "the end-to-end tests' own secret, long enough for HS256"
 TOKEN_LIFE_SECONDS: Final = 3_600
 START_TIMEOUT_SECONDS: Final = 60
 STOP_TIMEOUT_SECONDS: Final = 15
+CAPTURED_WITHIN_SECONDS: Final = 60
 
 
 @dataclass
@@ -99,6 +102,14 @@ class RunningShop:
         answer = httpx.get(f"{self.provider_url}/v1/books", trust_env=False, timeout=10)
         books: dict[str, Any] = answer.raise_for_status().json()
         return books
+
+    async def books_when_captured(self) -> dict[str, Any]:
+        """The same, once nothing is held any more: the money of an order that stands is taken beside the answer."""
+        return await eventually(
+            lambda: asyncio.to_thread(self.books),
+            lambda books: books["authorised"]["count"] == 0,
+            within_seconds=CAPTURED_WITHIN_SECONDS,
+        )
 
     @property
     def _runtime(self) -> Path:

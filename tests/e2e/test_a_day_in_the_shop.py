@@ -122,14 +122,15 @@ async def test_a_payment_that_is_told_later(running: RunningShop) -> None:
         assert await eventually(status, lambda told: told == "placed") == "placed"
 
 
-async def test_charged_without_an_answer_is_one_order_and_one_charge(running: RunningShop) -> None:
+async def test_money_held_or_taken_without_an_answer_is_one_order_and_taken_once(running: RunningShop) -> None:
     async with Client(running, "olga", "operator") as operator, Client(running, "dan") as shopper:
-        await given_product(operator, "CUP", stock=1)
-        await shopper.add("CUP")
-        before = running.books()["charges"]["count"]
-        placed = await shopper.check_out("k-cup", "tok_timeout")
-        assert (placed.status_code, placed.json()["status"]) == (201, "placed")
-        assert running.books()["charges"]["count"] == before + 1
+        await given_product(operator, "CUP", stock=3)
+        for token in ("tok_timeout", "tok_capture_timeout", "tok_capture_error_then_ok"):
+            await shopper.add("CUP")
+            before = (await running.books_when_captured())["charges"]["count"]
+            placed = await shopper.check_out(f"k-cup-{token}", token)
+            assert (placed.status_code, placed.json()["status"]) == (201, "placed")
+            assert (await running.books_when_captured())["charges"]["count"] == before + 1
 
 
 async def test_what_is_not_ones_own_is_not_there(running: RunningShop) -> None:

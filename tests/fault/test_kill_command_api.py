@@ -139,6 +139,7 @@ def ensure_charged_once(ledger: Ledger, books: dict[str, dict[str, object]]) -> 
     placed = [str(one.event.originator_id) for one in ledger.log if isinstance(one.event, OrderPlaced)]
     assert len(placed) == len(set(placed))
     assert books["charges"] == {"count": len(placed), "amounts": {"GBP": sum(totals[order_id] for order_id in placed)}}
+    assert books["authorised"]["count"] == 0, "what is not taken by now is held for nothing"
     assert books["refunds"]["count"] == 0
 
 

@@ -50,9 +50,10 @@ async def check(path: Path, report: Report, provider: FakePaymentProvider, datab
     assert +on_hand == +Counter({code: units for code, units in came_back.items() if sums.is_goods(code)})
     assert reserved == 0
 
-    charged = sum(amount.amount for amount in provider.charged().values())
+    captured = sum(amount.amount for amount in provider.captured().values())
     refunded = sum(amount.amount for amount in provider.refunded().values())
-    assert charged == expected.revenue_by_month.total()
+    assert provider.authorised() == {}
+    assert captured == expected.revenue_by_month.total()
     assert refunded == expected.refunds_by_month_of_order.total()
 
     assert report.orders_count == expected.orders.total()
@@ -129,4 +130,4 @@ async def test_an_order_is_never_changed_by_a_file_that_was(
     store.close()
     assert streams == ["product.added.v1"]
     assert await last_position(database_url) == position + 1
-    assert [amount.amount for amount in provider.charged().values()] == [250]
+    assert [amount.amount for amount in provider.captured().values()] == [250]

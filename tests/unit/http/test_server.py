@@ -181,11 +181,11 @@ async def selling(shop: CommandShop) -> AsyncIterator[tuple[str, Stop]]:
         yield served
 
 
-async def being_charged(shop: CommandShop, count: int) -> None:
-    async def charges_count() -> int:
-        return shop.provider.calls.get("charge", 0)
+async def being_authorised(shop: CommandShop, count: int) -> None:
+    async def calls_count() -> int:
+        return shop.provider.calls.get("authorise", 0)
 
-    await eventually(charges_count, lambda found: found == count)
+    await eventually(calls_count, lambda found: found == count)
 
 
 async def test_checkouts_that_wait_for_the_provider_are_answered_when_the_shop_closes(shop: CommandShop) -> None:
@@ -194,7 +194,7 @@ async def test_checkouts_that_wait_for_the_provider_are_answered_when_the_shop_c
         await fill_cart(one)
         await fill_cart(other)
         waiting = [asyncio.create_task(check_out(client, "k", "tok_slow_50000")) for client in (one, other)]
-        await being_charged(shop, 2)
+        await being_authorised(shop, 2)
         stop()
         stopped_at = clock()
         answers = await asyncio.gather(*waiting)
@@ -209,7 +209,7 @@ async def test_what_the_provider_says_within_a_second_of_that_still_counts(shop:
     async with selling(shop) as (url, stop), guest(url) as client:
         await fill_cart(client)
         waiting = asyncio.create_task(check_out(client, "k", "tok_slow_300"))
-        await being_charged(shop, 1)
+        await being_authorised(shop, 1)
         stop()
         answer = await waiting
 

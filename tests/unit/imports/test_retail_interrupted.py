@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from commandside.event_store.memory import MemoryEventStore
-from commandside.payments.port import ProviderUnreachable, RefundOutcome
+from commandside.payments.port import Payment, ProviderUnreachable
 from counterfoil.imports.errors import ImportStopped
 from counterfoil.imports.retail.invoices import InvoiceFile, read
 from counterfoil.imports.retail.replay import replay
@@ -98,14 +98,17 @@ class InterruptedStore(MemoryEventStore):
 class InterruptedProvider(FakePaymentProvider):
     ticks = Ticks(None)
 
-    async def charge(self, key: str, amount: Money, token: str, order_id: str) -> Any:
-        return await self.ticks.around(lambda: super(InterruptedProvider, self).charge(key, amount, token, order_id))
+    async def authorise(self, payment: Payment) -> Any:
+        return await self.ticks.around(lambda: super(InterruptedProvider, self).authorise(payment))
 
-    async def refund(self, key: str, refund_key: str, amount: Money) -> RefundOutcome:
-        outcome: RefundOutcome = await self.ticks.around(
-            lambda: super(InterruptedProvider, self).refund(key, refund_key, amount)
-        )
-        return outcome
+    async def capture(self, payment: Payment, amount: Money) -> Any:
+        return await self.ticks.around(lambda: super(InterruptedProvider, self).capture(payment, amount))
+
+    async def cancel(self, payment: Payment) -> Any:
+        return await self.ticks.around(lambda: super(InterruptedProvider, self).cancel(payment))
+
+    async def refund(self, payment: Payment, refund_key: str, amount: Money) -> Any:
+        return await self.ticks.around(lambda: super(InterruptedProvider, self).refund(payment, refund_key, amount))
 
 
 @dataclass
@@ -140,7 +143,8 @@ class World:
         streams: dict[UUID, list[AnyEvent]] = {}
         for recorded in self.store.log():
             streams.setdefault(recorded.event.originator_id, []).append(recorded.event)
-        found: dict[str, Any] = {"charged": self.provider.charged(), "refunded": self.provider.refunded()}
+        found: dict[str, Any] = {"captured": self.provider.captured(), "refunded": self.provider.refunded()}
+        assert self.provider.authorised() == {}
         for events in streams.values():
             assert [event.timestamp for event in events] == sorted(event.timestamp for event in events)
             match events[0]:
@@ -230,11 +234,11 @@ class _Away(FakePaymentProvider):
 
     payments_left = 3
 
-    async def charge(self, key: str, amount: Money, token: str, order_id: str) -> Any:
+    async def authorise(self, payment: Payment) -> Any:
         if self.payments_left == 0:
             raise ProviderUnreachable("away")
         self.payments_left -= 1
-        return await super().charge(key, amount, token, order_id)
+        return await super().authorise(payment)
 
 
 async def test_without_the_provider_it_stops_and_says_so_and_goes_on_later(
@@ -254,7 +258,7 @@ async def test_without_the_provider_it_stops_and_says_so_and_goes_on_later(
         provider.payments_left = 1_000
         await run(progress)
 
-    charged, _ = uninterrupted(folder)
-    assert provider.charged() == charged["charged"]
-    orders = [Order.replay([each.event for each in await store.history(UUID(key))]) for key in provider.charged()]
+    found, _ = uninterrupted(folder)
+    assert provider.captured() == found["captured"]
+    orders = [Order.replay([each.event for each in await store.history(UUID(key))]) for key in provider.captured()]
     assert "payment_failed" not in {order.standing for order in orders}
