@@ -37,7 +37,7 @@ def run(report: Report, server_url: str, seconds: float, rounds_count: int) -> N
         report.count("checkout.units_sold", _units_sold(url))
         report.count("checkout.reference_units_sold", _reference_units_sold(reference_url))
     report.ratio("checkout.vs_reference_shop", _figure("ours"), _figure("reference"))
-    # How far a shop could get that does nothing but answer and charge.
+    # How far a shop could get that does nothing but answer and take the money.
     report.ratio("checkout.nothing_vs_reference_shop", _figure("nothing"), _figure("reference"))
     report.ratio("checkout.p99_over_p50", "checkout.ours_p99_milliseconds", "checkout.ours_p50_milliseconds")
 
