@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from domain.events.allowance import AllowanceGivenBack, AllowanceTaken
 from domain.identity import allowance_stream
 from tests.unit.command_api.conftest import Clock
 from tests.unit.command_api.shop import CommandShop, check_out, fill_cart
@@ -29,7 +30,7 @@ async def limit(shop: CommandShop, units: int | None) -> None:
 async def taken(shop: CommandShop, owner: str = "customer:ada") -> list[tuple[str, int]]:
     """The events of the allowance but the first, and how many units each is about."""
     history = [each.event for each in await shop.store.history(allowance_stream(owner, "LAMP"))]
-    return [(event.TOPIC, event.quantity) for event in history[1:]]  # type: ignore[attr-defined]
+    return [(e.TOPIC, e.quantity) for e in history[1:] if isinstance(e, AllowanceTaken | AllowanceGivenBack)]
 
 
 def refusal(answer: httpx.Response) -> dict[str, Any]:
