@@ -30,7 +30,7 @@ def takings(
     limited = [(product.sku, units, limit) for product, units in wanted if (limit := product.limit_per_customer)]
     found = {one.product_id: one for one in allowances_of(aggregates, owner, [sku for sku, _, _ in limited])}
     for sku, quantity, limit in limited:
-        taken = found[sku].taken_units if sku in found else 0
+        taken = found[sku].taken_beside(None) if sku in found else 0
         if taken + quantity > limit:
             raise QuantityLimit(sku, quantity, limit, taken)
     return tuple(
@@ -57,8 +57,8 @@ def ensure_allowed(
     """
     limit = product.limit_per_customer
     if limit is not None:
-        held = [allowance.taken for allowance in allowances_of(aggregates, owner, [product.sku])]
-        taken = sum(units for orders in held for order_id, units in orders.items() if order_id != running_order_id)
+        held = allowances_of(aggregates, owner, [product.sku])
+        taken = sum(allowance.taken_beside(running_order_id) for allowance in held)
         if taken + quantity > limit:
             raise QuantityLimit(product.sku, quantity, limit, taken)
 

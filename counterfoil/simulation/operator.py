@@ -45,6 +45,10 @@ class Operator:
     async def _put_on_sale(self, action: Action) -> None:
         await self._shop.ask("change_product", OPERATOR, {"sku": action.sku, "status": "active"})
 
+    async def _limit(self, action: Action) -> None:
+        units = None if action.choice < 0.3 else 1 + action.quantity // 3
+        await self._shop.ask("change_product", OPERATOR, {"sku": action.sku, "limit_per_customer": units})
+
     async def _fulfil(self, action: Action) -> None:
         order_id = self._chosen(action)
         if order_id is None:
@@ -97,6 +101,7 @@ _DONE: Final[dict[str, Callable[[Operator, Action], Awaitable[None]]]] = {
     "reprice": Operator._reprice,
     "withdraw_from_sale": Operator._withdraw_from_sale,
     "put_on_sale": Operator._put_on_sale,
+    "limit": Operator._limit,
     "fulfil": Operator._fulfil,
     "take_back": Operator._take_back,
 }

@@ -21,7 +21,7 @@ from counterfoil.simulation.history import History
 from counterfoil.simulation.log import SimulatedLog
 from counterfoil.simulation.loop import Endless, Stalled, VirtualLoop
 from counterfoil.simulation.operator import Operator, open_shop
-from counterfoil.simulation.process import TTL_SECONDS, CommandProcess, make_task
+from counterfoil.simulation.process import RECEIPT_TTL_SECONDS, TTL_SECONDS, CommandProcess, make_task
 from counterfoil.simulation.projector import Projector, to_json
 from counterfoil.simulation.scenario import Scenario
 from counterfoil.simulation.shop import Shop
@@ -90,6 +90,10 @@ class _Run:
         self._end_faults()
         await self._wait_for_the_end()
         await self._shop.ask_every_key_again()
+        if scenario.asks_when_expired:  # what bought is told so, what was refused begins anew
+            world.loop.jump(RECEIPT_TTL_SECONDS)
+            await self._shop.ask_every_key_again()
+            await self._wait_for_the_end()
         projecting.cancel()
         self._is_over = True
         self._tell_all()

@@ -40,7 +40,7 @@ _SHOPPING: Final = (
 )  # fmt: skip
 _OPERATING: Final = (
     ("receive", 8), ("adjust", 4), ("reprice", 7), ("withdraw_from_sale", 2), ("put_on_sale", 14), ("fulfil", 60),
-    ("take_back", 14),
+    ("take_back", 14), ("limit", 4),
 )  # fmt: skip
 _FAULTS: Final[tuple[tuple[FaultKind, int], ...]] = (
     ("crash_before_append", 10), ("crash_after_append", 12), ("append_refused", 5), ("append_unacknowledged", 8),
@@ -86,6 +86,7 @@ class Scenario:
     people: tuple[Person, ...]
     faults: tuple[Fault, ...]
     shuffled: bool = True
+    asks_when_expired: bool = False  # with every key once more, a day after it was told its answer
 
     def without(self, *, people: frozenset[int] = frozenset(), faults: frozenset[int] = frozenset()) -> Scenario:
         return replace(
@@ -133,7 +134,7 @@ def draw(seed: int, *, days: int = 1, shoppers_count: int = 55, faults_count: in
             actions = tuple(_operating(dice, mix, skus) for _ in range(shoppers_count * 2))
             people.append(Person("operator", opens_at, actions))
         faults += [_fault(dice, mix, opens_at) for _ in range(faults_count)]
-    return Scenario(seed, stock, tuple(people), tuple(faults), shuffled=dice.random() < 0.8)
+    return Scenario(seed, stock, tuple(people), tuple(faults), shuffled=dice.random() < 0.8, asks_when_expired=True)
 
 
 def _shopper(dice: Random, mix: _Mix, name: str, comes_at_seconds: float, skus: list[str]) -> list[Person]:

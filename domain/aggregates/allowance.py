@@ -28,10 +28,9 @@ class Allowance(EventSourced):
         stream_id = allowance_stream(owner, product_id)
         return cls._start(AllowanceOpened, stream_id, cause, owner=owner, product_id=product_id)
 
-    @property
-    def taken_units(self) -> int:
-        """Units that all orders together have."""
-        return sum(self.taken.values())
+    def taken_beside(self, order_id: str | None) -> int:
+        """Units that all orders but this one have."""
+        return sum(units for other, units in self.taken.items() if other != order_id)
 
     def take(self, order_id: str, quantity: int, limit: int, cause: Cause) -> None:
         """Raises QuantityLimit; RuleBroken when the order has taken before, or takes less than one unit."""
@@ -39,8 +38,9 @@ class Allowance(EventSourced):
             raise RuleBroken(f"Order {order_id!r} has taken of this already.", order_id=order_id)
         if quantity <= 0:
             raise RuleBroken(f"A quantity is at least 1, not {quantity}.", quantity=quantity)
-        if self.taken_units + quantity > limit:
-            raise QuantityLimit(self.product_id, quantity, limit, self.taken_units)
+        taken = self.taken_beside(order_id)
+        if taken + quantity > limit:
+            raise QuantityLimit(self.product_id, quantity, limit, taken)
         self._trigger(AllowanceTaken, cause, order_id=order_id, quantity=quantity, limit=limit)
 
     def give_back(self, order_id: str, cause: Cause) -> None:

@@ -31,7 +31,7 @@ from commandside.saga.resumption import Resumption
 from commandside.writer import Writer
 from counterfoil.simulation.log import SimulatedLog
 from counterfoil.simulation.provider import ProviderConnection
-from domain.aggregates import Cart, Checkout, Order, Product, StockItem
+from domain.aggregates import Allowance, Cart, Checkout, Order, Product, Receipt, StockItem
 from domain.aggregates.base import _evolve_methods
 from domain.events.cart import CartMergedAway
 from domain.events.checkout import CheckoutCompleted
@@ -290,6 +290,22 @@ def apply_an_event_twice_in_the_view(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(stock_level, "advance", advance_again)
 
 
+def forget_to_give_the_allowance_back(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Allowance, "give_back", lambda self, order_id, cause: None)
+
+
+def ignore_the_allowance(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Allowance, "taken_beside", lambda self, order_id: 0)
+
+
+def buy_again_with_an_expired_key(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(starting, "_ensure_no_order_stands", lambda aggregates, receipt: None)
+
+
+def let_a_key_expire_before_its_time(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Receipt, "is_expired", lambda self, at, ttl: self.answered)
+
+
 PLANTED: Final[Mapping[str, Plant]] = {
     plant.__name__: plant
     for plant in (
@@ -320,5 +336,9 @@ PLANTED: Final[Mapping[str, Plant]] = {
         tell_who_comes_late_something_newer,
         lose_restocked_units_in_the_view,
         apply_an_event_twice_in_the_view,
+        forget_to_give_the_allowance_back,
+        ignore_the_allowance,
+        buy_again_with_an_expired_key,
+        let_a_key_expire_before_its_time,
     )
 }

@@ -47,6 +47,7 @@ def test_a_history_that_is_right(history: History) -> None:
     kinds = {row[3] for row in history.rows}
     assert {"order.placed.v2", "order.payment_failed.v1", "cart.merged.v1", "order.refunded.v1"} <= kinds
     assert {"checkout.expired.v1", "checkout.payment_captured.v1"} <= kinds
+    assert {"allowance.taken.v1", "allowance.given_back.v1", "receipt.reopened.v1"} <= kinds
 
 
 def test_an_event_that_is_missing(history: History) -> None:
@@ -145,6 +146,39 @@ def test_an_acceptance_of_what_was_not_done(history: History) -> None:
     asked = _answer(history, lambda one: one.request.kind == "add", 409)
     asked.reply = Reply(200, {"cart_id": None}, 1, 1)
     assert _says(history, "accepted, and in the log []")
+
+
+def test_more_than_the_limit(history: History) -> None:
+    _change(history, "product.limited.v1", limit_per_customer=0)
+    assert _says(history, "and the limit is 0") and _says(history, "is written down as taken")
+
+
+def test_an_allowance_that_was_not_given_back(history: History) -> None:
+    del history.rows[_place(history, "allowance.given_back.v1")]
+    assert _says(history, "and given back was None")
+
+
+def test_an_allowance_given_back_of_an_order_that_stands(history: History) -> None:
+    for topic in ("order.payment_failed.v1", "order.cancelled.v1"):
+        history.rows[:] = [row for row in history.rows if row[3] != topic]
+    assert _says(history, "and the order stands")
+
+
+def test_a_limit_that_was_not_reached(history: History) -> None:
+    asked = _answer(history, lambda one: one.request.kind == "add", 409)
+    figures = {"product_id": "sku-1", "requested": 1, "taken": 1, "limit": 2}
+    asked.reply = Reply(409, {"type": "/problems/quantity-limit", **figures})
+    assert _says(history, "refused for a limit that is not reached")
+
+
+def test_a_key_that_began_anew_too_early(history: History) -> None:
+    _change(history, "receipt.reopened.v1", timestamp="2026-03-01T08:00:00Z")
+    assert _says(history, "after its answer")
+
+
+def test_a_key_that_bought_and_began_anew(history: History) -> None:
+    _change(history, "receipt.answered.v1", status=201)
+    assert _says(history, "after it bought order")
 
 
 def test_a_view_that_is_behind(history: History) -> None:

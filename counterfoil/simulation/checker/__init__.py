@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from counterfoil.simulation.checker.allowances import broken_allowances
 from counterfoil.simulation.checker.answers import Answers, broken_webhooks
 from counterfoil.simulation.checker.carts import read_carts
 from counterfoil.simulation.checker.deadlines import broken_deadlines
 from counterfoil.simulation.checker.evidence import Event, Evidence, by_cause, by_kind, read_log
 from counterfoil.simulation.checker.money import broken_money
 from counterfoil.simulation.checker.orders import broken_orders, broken_prices, read_orders
+from counterfoil.simulation.checker.receipts import read_receipts
 from counterfoil.simulation.checker.stock import read_stock, unended
 from counterfoil.simulation.checker.views import broken_views
 
@@ -29,7 +31,7 @@ def violations(evidence: Evidence) -> list[str]:
     }
     carts = read_carts(kinds.get("cart", ()), told)
     orders = read_orders(kinds)
-    receipts = kinds.get("receipt", ())
+    receipts = read_receipts(kinds.get("receipt", ()), orders)
     answers = Answers(evidence.asked, log, causes, receipts, orders, stock, carts)
     return [
         *(f"the product met what it had not expected: {fault}" for fault in evidence.faults_of_ours),
@@ -41,7 +43,8 @@ def violations(evidence: Evidence) -> list[str]:
         *broken_prices(kinds.get("product", ()), orders),
         *broken_money(evidence.books, orders, evidence.committed_at_seconds),
         *broken_deadlines(evidence, orders, receipts),
-        *_unanswered(receipts),
+        *broken_allowances(kinds.get("product", ()), kinds.get("allowance", ()), orders),
+        *receipts.violations,
         *answers.broken(),
         *broken_webhooks(evidence.webhooks, orders),
         *broken_views(evidence, orders, stock, carts),
@@ -55,10 +58,3 @@ def _broken_streams(log: Sequence[Event]) -> Iterator[str]:
         if event.version != versions.get(event.stream, 0) + 1 or event.position <= position:
             yield f"version {event.version} of {event.stream} at {event.position}, after {versions.get(event.stream)}"
         versions[event.stream], position = event.version, event.position
-
-
-def _unanswered(receipts: Sequence[Event]) -> Iterator[str]:
-    answered = {event.stream for event in receipts if event.topic == "receipt.answered.v1"}
-    for event in receipts:
-        if event.topic == "receipt.opened.v1" and event.stream not in answered:
-            yield f"key {event.data['idempotency_key']} of {event.data['owner']} has no answer for ever"

@@ -9,6 +9,7 @@ from typing import Any
 from counterfoil.simulation.checker.carts import CartBook
 from counterfoil.simulation.checker.evidence import Asked, Event, Reply, Webhook
 from counterfoil.simulation.checker.orders import Order
+from counterfoil.simulation.checker.receipts import ReceiptBook, Use
 from counterfoil.simulation.checker.stock import StockBook
 
 _CART = ("add", "change", "remove", "clear", "merge")
@@ -23,6 +24,8 @@ _DONE_ONCE = {
 }
 _UNDECIDED = ("/problems/in-progress",)
 _NOT_BEGUN = "/problems/payments-unavailable"
+_EXPIRED = "/problems/idempotency-key-expired"
+_TOO_MANY = "/problems/quantity-limit"
 
 
 class Answers:
@@ -31,7 +34,7 @@ class Answers:
         asked: Sequence[Asked],
         log: Sequence[Event],
         causes: Mapping[str, list[Event]],
-        receipts: Sequence[Event],
+        receipts: ReceiptBook,
         orders: Mapping[str, Order],
         stock: StockBook,
         carts: CartBook,
@@ -42,8 +45,7 @@ class Answers:
         self._orders = orders
         self._stock = stock
         self._carts = carts
-        opened = [event for event in receipts if event.topic == "receipt.opened.v1"]
-        self._opened = {(event.data["owner"], event.data["idempotency_key"]): event for event in opened}
+        self._uses = receipts.uses
 
     def broken(self) -> Iterator[str]:
         for asked in self._asked:
@@ -75,6 +77,8 @@ class Answers:
             yield f"refused with {reply.status}, and in the log at {own[0].position}"
         if request.kind == "check_out":
             yield from self._checkout(asked, reply)
+        if reply.body.get("type") == _TOO_MANY and reply.body["taken"] + reply.body["requested"] <= reply.body["limit"]:
+            yield f"refused for a limit that is not reached: {reply.body}"
 
     def _cart(self, reply: Reply) -> Iterator[str]:
         body = reply.body
@@ -101,8 +105,9 @@ class Answers:
 
     def _checkout(self, asked: Asked, reply: Reply) -> Iterator[str]:
         request = asked.request
-        opened = self._opened.get((request.owner, request.fields["idempotency_key"]))
-        order = self._orders.get(opened.data["order_id"]) if opened is not None else None
+        uses = self._uses.get((request.owner, request.fields["idempotency_key"]), [])
+        use = _use_of(uses, reply, asked.log_length_rows)
+        order = self._orders.get(use.order_id) if use is not None else None
         match reply.status:
             case 201:
                 if order is None or order.id != reply.body["order_id"] or order.placed is None:
@@ -124,6 +129,9 @@ class Answers:
                 own = self._causes.get(request.id, ())
                 if own:
                     yield f"refused for want of payments, and in the log at {own[0].position}"
+            case 409 if reply.body["type"] == _EXPIRED:
+                if order is None or order.id != reply.body["order_id"]:
+                    yield f"told that its key made order {reply.body['order_id']}, which it did not"
             case 409 if reply.body.get("type") not in _UNDECIDED:
                 if order is not None:
                     yield f"refused with {reply.body.get('type')}, and order {order.id} is there"
@@ -133,7 +141,7 @@ class Answers:
         return any(end is None or end.position > log_length_rows for end in ends)
 
     def _repeats(self) -> Iterator[str]:
-        """One key: one answer, whole; another body under it: never more than a refusal."""
+        """One key: one answer, whole, until it is begun anew; another body under it: never more than a refusal."""
         final: dict[tuple[str, str], list[tuple[Any, str, Reply]]] = defaultdict(list)
         for asked in self._asked:
             request, reply = asked.request, asked.reply
@@ -141,14 +149,17 @@ class Answers:
                 key = (request.owner, request.fields["idempotency_key"])
                 final[key].append((request.fields, request.id, reply))
         for key, told in final.items():
-            taken = [one for one in told if one[2].status != 422]
-            if any(fields != taken[0][0] for fields, _, _ in taken):
+            taken = [one for one in told if one[2].status != 422 and one[2].body.get("type") != _EXPIRED]
+            uses = self._uses.get(key, [])
+            bodies = [
+                fields for place, (fields, _, _) in enumerate(taken) if fields not in [t[0] for t in taken[:place]]
+            ]
+            if len(bodies) > max(len(uses), 1):
                 yield f"key {key} was taken for two requests: {[id_ for _, id_, _ in taken]}"
-            for _, id_, reply in taken[1:]:
-                first = taken[0][2]
-                if (reply.status, reply.body) != (first.status, first.body):
-                    were = f"{first.status} {first.body}", f"{reply.status} {reply.body}"
-                    yield f"key {key}: {taken[0][1]} was told {were[0]}, {id_} {were[1]}"
+            stored = [use.told for use in uses]
+            for _, id_, reply in taken:
+                if (reply.status, reply.body) not in stored:
+                    yield f"key {key}: {id_} was told {reply.status} {reply.body}, stored is {stored}"
 
 
 def broken_webhooks(webhooks: Sequence[tuple[Webhook, int]], orders: Mapping[str, Order]) -> Iterator[str]:
@@ -164,6 +175,13 @@ def broken_webhooks(webhooks: Sequence[tuple[Webhook, int]], orders: Mapping[str
 
 def _is_final(reply: Reply) -> bool:
     return reply.status != 503 and reply.status < 500 and reply.body.get("type") not in _UNDECIDED
+
+
+def _use_of(uses: Sequence[Use], reply: Reply, log_length_rows: int) -> Use | None:
+    """The one whose answer this is; else the one whose order it names; else the last."""
+    told = [use for use in uses if use.is_told(reply.status, reply.body, log_length_rows)]
+    named = [use for use in uses if use.order_id == reply.body.get("order_id")]
+    return next(iter([*reversed(told), *named, *reversed(uses)]), None)
 
 
 def _total(order: Order, fields: Mapping[str, Any], reply: Reply) -> Iterator[str]:

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from counterfoil.simulation.checker.evidence import Event, Evidence, Span
 from counterfoil.simulation.checker.orders import Order
+from counterfoil.simulation.checker.receipts import ReceiptBook
 
 # After the reservation's time is up: the checkout is over, its reservations with it, and its shopper has an answer.
 ENDS_WITHIN_SECONDS = 60.0
@@ -18,9 +19,9 @@ ENDS_WITHIN_SECONDS = 60.0
 CAPTURES_WITHIN_SECONDS = 360.0
 
 
-def broken_deadlines(evidence: Evidence, orders: Mapping[str, Order], receipts: Sequence[Event]) -> Iterator[str]:
+def broken_deadlines(evidence: Evidence, orders: Mapping[str, Order], receipts: ReceiptBook) -> Iterator[str]:
     reading = _Reading(evidence)
-    answered = {event.stream: event for event in receipts if event.topic == "receipt.answered.v1"}
+    answered = {use.order_id: use.answered for uses in receipts.uses.values() for use in uses if use.answered}
     for order in orders.values():
         if order.started is None or not order.ended:
             continue  # which is said elsewhere
@@ -55,7 +56,7 @@ def _ended(order: Order, started: Event, reading: _Reading, answered: Mapping[st
     late_seconds = lateness_seconds(order, started, reading)
     if late_seconds > ENDS_WITHIN_SECONDS:
         yield f"its checkout ended {late_seconds:.1f} s after its time was up"
-    answer = answered.get(started.data["receipt_id"])
+    answer = answered.get(order.id)
     if answer is None or reading.at_seconds(answer) > reading.at_seconds(order.ended[0]):
         yield "its checkout ended, and its shopper had no answer"
 

@@ -263,8 +263,9 @@ def _one_append(events: Sequence[Event], what: str) -> Iterator[str]:
     first = [event.position for event in events]
     begun = [position for offset, position in enumerate(first) if position == first[0] + offset]
     topics = Counter(event.topic for event in events[: len(begun)])
-    needed = ("order.submitted.v1", "checkout.started.v1", "cart.checkout_begun.v1", "receipt.opened.v1")
-    if any(topics[topic] != 1 for topic in needed):
+    needed = ("order.submitted.v1", "checkout.started.v1", "cart.checkout_begun.v1")
+    keys_count = topics["receipt.opened.v1"] + topics["receipt.reopened.v1"]
+    if keys_count != 1 or any(topics[topic] != 1 for topic in needed):
         yield f"{what} in more than one append: {first}"
 
 
