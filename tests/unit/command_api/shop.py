@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from commandside.api import create_app, shortcut
 from commandside.api.errors import TRANSLATIONS
 from commandside.event_store.memory import MemoryEventStore
+from commandside.payments.port import PaymentProvider
 from commandside.payments.webhook import SIGNATURE_HEADER, sign
 from counterfoil import wiring
 from counterfoil.http.dress import dress
@@ -31,16 +32,20 @@ TOKEN_LIFE_SECONDS = 3_600
 
 
 class CommandShop:
-    def __init__(self, var: Path, clock: Callable[[], datetime], **settings: Any) -> None:
+    """`paid_by` takes the money in the place of `provider`."""
+
+    def __init__(
+        self, var: Path, clock: Callable[[], datetime], paid_by: PaymentProvider | None = None, **settings: Any
+    ) -> None:
         given = {"jwt_secret": JWT_SECRET, "webhook_secret": WEBHOOK_SECRET, "var": var, **settings}
         given.setdefault("checkout_answer_within_seconds", 2.0)
         self.settings = Settings(**given)
         self.clock = clock
         self.store = MemoryEventStore()
         self.provider = FakePaymentProvider(timeout_seconds=0.5, webhook_delay_seconds=0.05, now=clock)
-        self.write_side = wiring.write_side(self.settings, self.store, self.provider, clock)
+        self.write_side = wiring.write_side(self.settings, self.store, paid_by or self.provider, clock)
         self.app = dress(
-            create_app(self.write_side, WEBHOOK_SECRET, self.settings.query_base_url),
+            create_app(self.write_side, wiring.payment_webhooks(self.settings), self.settings.query_base_url),
             self.settings,
             TRANSLATIONS,
             {},
