@@ -89,6 +89,14 @@ class Settings(BaseSettings):
     """The brokers to begin with, as `host:port,host:port`; without them nothing is relayed."""
     kafka_partitions: int = Field(default=8, ge=1, le=1_000)
     """Of each topic. Which one an event belongs to depends on it: it stays what it was when the topics were made."""
+    payments: Literal["builtin", "stripe"] = "builtin"
+    """Who takes the money: the built-in provider (or what stands at `provider_url` in its place), or Stripe."""
+    stripe_api_key: SecretStr | None = None
+    """A secret or a restricted key of the account, `sk_…` or `rk_…`."""
+    stripe_webhook_secret: SecretStr | None = None
+    """That of the webhook endpoint at Stripe, `whsec_…`."""
+    stripe_api_base: BaseUrl | None = None
+    """Another address than Stripe's own, for tests."""
     provider_url: str | None = None
     """Where the payment provider listens; the built-in one when it is not given."""
     webhook_url: BaseUrl | None = None
@@ -144,6 +152,10 @@ class Settings(BaseSettings):
             raise ValueError(f"the default shipping method {self.default_shipping_method!r} is not one of them")
         if self.smtp_url is not None and not (self.mail_from and self.mail_to_template):
             raise ValueError("with a mail server go COUNTERFOIL_MAIL_FROM and COUNTERFOIL_MAIL_TO_TEMPLATE")
+        if self.payments == "stripe" and not (self.stripe_api_key and self.stripe_webhook_secret):
+            raise ValueError(
+                "with COUNTERFOIL_PAYMENTS=stripe go COUNTERFOIL_STRIPE_API_KEY and COUNTERFOIL_STRIPE_WEBHOOK_SECRET"
+            )
         return self
 
     @property
@@ -163,6 +175,11 @@ class Settings(BaseSettings):
     def provider_base_url(self) -> str:
         """The address of the payment provider, given or built in."""
         return self.provider_url or f"http://{self.host}:{self.provider_port}"
+
+    @property
+    def embeds_provider(self) -> bool:
+        """Whether the built-in payment provider is started with the shop."""
+        return self.payments == "builtin" and self.provider_url is None
 
     @property
     def webhook_target(self) -> str:

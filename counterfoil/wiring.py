@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Protocol, Self
+
+from pydantic import SecretStr
 
 from commandside.event_store.port import EventStore
 from commandside.event_store.postgres import PostgresEventStore
 from commandside.handlers.context import Shop
 from commandside.metrics import WriterMetrics
+from commandside.payments import stripe_webhook
 from commandside.payments.breaker import Bounds
 from commandside.payments.guarded import GuardedProvider
 from commandside.payments.http_provider import HttpPaymentProvider
 from commandside.payments.metrics import CircuitMetrics
 from commandside.payments.port import PaymentProvider
+from commandside.payments.webhook import WebhookReader, built_in
 from commandside.saga.starting import Terms
 from commandside.write_side import WriteSide
 from counterfoil.settings import Settings
@@ -33,8 +39,37 @@ def event_store(settings: Settings) -> PostgresEventStore:
     return PostgresEventStore(settings.database_url, mapper=event_mapper(settings))
 
 
-def payment_provider(settings: Settings) -> HttpPaymentProvider:
-    return HttpPaymentProvider(settings.provider_base_url)
+class ConnectedProvider(PaymentProvider, Protocol):
+    """A provider that is somewhere else, and may be away."""
+
+    async def is_ready(self) -> bool: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def payment_provider(settings: Settings) -> ConnectedProvider:
+    if settings.payments == "builtin":
+        return HttpPaymentProvider(settings.provider_base_url)
+    # Half a second, and memory, for who does not take money by Stripe.
+    from commandside.payments.stripe_provider import StripePaymentProvider  # noqa: PLC0415
+
+    return StripePaymentProvider(_secret(settings.stripe_api_key), api_base=settings.stripe_api_base)
+
+
+def payment_webhooks(settings: Settings) -> WebhookReader:
+    if settings.payments == "builtin":
+        return built_in(settings.webhook_secret.get_secret_value())
+    return stripe_webhook.reader(_secret(settings.stripe_webhook_secret))
+
+
+def _secret(given: SecretStr | None) -> str:
+    if given is None:
+        raise ValueError("Settings lets nobody choose Stripe without its secrets")
+    return given.get_secret_value()
 
 
 def write_side(

@@ -13,12 +13,14 @@ from starlette.types import ASGIApp
 from commandside.api import audit, cart, catalogue, checkout, inventory, ledger, orders, webhooks
 from commandside.api.answering import Problem
 from commandside.api.lean import LeanRoute, Shortcut
+from commandside.payments.webhook import WebhookReader
 from commandside.write_side import WriteSide
 
 
-def create_app(write_side: WriteSide, webhook_secret: str, query_url: str) -> FastAPI:
+def create_app(write_side: WriteSide, webhooks_of_payments: WebhookReader, query_url: str) -> FastAPI:
     """The bare API; whoever serves it identifies callers and renders problems (`TRANSLATIONS` in errors.py).
 
+    `webhooks_of_payments` is that of the provider that `write_side` takes money through.
     `query_url` is where clients find the query API, without a slash at its end.
     """
 
@@ -40,7 +42,7 @@ def create_app(write_side: WriteSide, webhook_secret: str, query_url: str) -> Fa
         telemetry={"tracing": False, "metrics": False, "logs": False},  # its own; ours are at /metrics
     )
     app.state.write_side = write_side
-    app.state.webhook_secret = webhook_secret
+    app.state.webhooks = webhooks_of_payments
     app.state.query_url = query_url
     for part in (catalogue, inventory, cart, checkout, orders, ledger, webhooks, audit):
         app.include_router(part.router)
@@ -59,5 +61,6 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
         schema["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        webhooks.document_signature(schema, app.state.webhooks.signature_header)
         app.openapi_schema = schema
     return app.openapi_schema

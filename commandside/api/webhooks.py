@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from commandside.api.answering import WriteSideDep, problems
 from commandside.api.errors import ApiError
-from commandside.payments.webhook import SIGNATURE_HEADER, BadSignature, BadWebhook, verify
+from commandside.payments.webhook import BadSignature, BadWebhook, WebhookReader
 
+PATH: Final = "/v1/webhooks/payments"
 router = APIRouter(tags=["webhooks"])
 _signed: dict[str, Any] = {
-    "parameters": [{"name": SIGNATURE_HEADER, "in": "header", "required": True, "schema": {"type": "string"}}],
     "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
 }
 
@@ -20,19 +20,22 @@ class Taken(BaseModel):
     received: bool = True
 
 
-@router.post("/v1/webhooks/payments", responses=problems(400, 413, 503), openapi_extra=_signed)
+@router.post(PATH, responses=problems(400, 413, 503), openapi_extra=_signed)
 async def payment_webhook(request: Request, write_side: WriteSideDep) -> Taken:
-    """The outcome of a payment, signed by the provider. A repeat is harmless."""
+    """The outcome of a payment, signed by the provider. A repeat is harmless; what is about something else, ignored."""
+    reader: WebhookReader = request.app.state.webhooks
     try:
-        event = verify(
-            await request.body(),
-            request.headers.get(SIGNATURE_HEADER, ""),
-            request.app.state.webhook_secret,
-            write_side.clock(),
-        )
+        event = reader.read(await request.body(), request.headers.get(reader.signature_header, ""), write_side.clock())
     except BadSignature as error:
         raise ApiError(400, "bad-signature", str(error)) from error
     except BadWebhook as error:
         raise ApiError(400, "bad-webhook", str(error)) from error
-    await write_side.saga.on_webhook(event)
+    if event is not None:
+        await write_side.saga.on_webhook(event)
     return Taken()
+
+
+def document_signature(schema: dict[str, Any], header: str) -> None:
+    """Writes into an OpenAPI page which header the signature is in: that depends on the provider that is wired."""
+    parameter = {"name": header, "in": "header", "required": True, "schema": {"type": "string"}}
+    schema["paths"][PATH]["post"]["parameters"] = [parameter]

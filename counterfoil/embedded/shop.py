@@ -104,7 +104,7 @@ class _Shop:
         parts = [
             Part(name, partial(self._launch, name), _answers_ready(self._settings, port))
             for name, port in _PARTS.items()
-            if name != "provider" or self._settings.provider_url is None
+            if name != "provider" or self._settings.embeds_provider
         ]
         seeding = None if self._stays_empty(empty) or self._was_seeded() else asyncio.create_task(self._seed())
         try:
@@ -195,7 +195,8 @@ class _Shop:
         show("\n[bold green]The shop is open.[/bold green]  Ctrl-C closes it; the data stays.")
         show(f"  command API   {settings.command_url}/docs", highlight=False, soft_wrap=True)
         show(f"  query API     {settings.query_url}/docs", highlight=False, soft_wrap=True)
-        show(f"  payments      {settings.provider_base_url}", highlight=False)
+        taken_by = "by Stripe" if settings.payments == "stripe" else settings.provider_base_url
+        show(f"  payments      {taken_by}", highlight=False)
         show(f"  data and logs {settings.var}", highlight=False, soft_wrap=True)
         show(f"\n  Try:  curl '{settings.query_url}/v1/search?limit=3'\n", highlight=False, soft_wrap=True)
 
@@ -213,7 +214,7 @@ async def _await_ports(settings: Settings) -> None:
     deadline = asyncio.get_running_loop().time() + _PORT_TIMEOUT_SECONDS
     for name, setting in _PARTS.items():
         port: int = getattr(settings, setting)
-        while (name != "provider" or settings.provider_url is None) and _taken(settings.host, port, name):
+        while (name != "provider" or settings.embeds_provider) and _taken(settings.host, port, name):
             if asyncio.get_running_loop().time() > deadline:
                 raise CannotStartError(
                     f"Port {port} of {settings.host}, for the {name}, is taken by another program. Stop that one, or "

@@ -41,8 +41,12 @@ async def connected_store(settings: Settings) -> AsyncIterator[PostgresEventStor
 
 @asynccontextmanager
 async def connected_provider(settings: Settings) -> AsyncIterator[HttpPaymentProvider]:
-    """Raises ImportStopped when it is not ready."""
-    async with wiring.payment_provider(settings) as provider:
+    """The built-in one: what was paid long ago is not taken again. Raises ImportStopped when it is not ready."""
+    if settings.payments != "builtin":
+        raise ImportStopped(
+            "Invoices are imported with the built-in payment provider only: set COUNTERFOIL_PAYMENTS=builtin."
+        )
+    async with HttpPaymentProvider(settings.provider_base_url) as provider:
         if not await provider.is_ready():
             raise ImportStopped(
                 f"The payment provider at {settings.provider_base_url} is not ready. `make up` starts one; "

@@ -43,7 +43,7 @@ def main(settings: Settings) -> None:
             raise RuntimeError("the payment provider is not ready")
 
     app = dress(
-        create_app(write_side, settings.webhook_secret.get_secret_value(), settings.query_base_url),
+        create_app(write_side, wiring.payment_webhooks(settings), settings.query_base_url),
         settings,
         TRANSLATIONS,
         needs={"postgres": store.ping, "writer": writer_lives},

@@ -128,8 +128,9 @@ async def _ask_parts(settings: Settings) -> list[Asked]:
         "command-api": shop.command_url,
         "query-api": shop.query_url,
         "projector": f"http://{settings.host}:{settings.projector_port}",
-        "provider": shop.provider_url,
     }
+    if settings.payments == "builtin":
+        addresses["provider"] = shop.provider_url
     for name in ("relay", "worker"):
         if name in shop.pids:
             addresses[name] = f"http://{settings.host}:{getattr(settings, f'{name}_port')}"

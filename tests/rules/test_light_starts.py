@@ -10,7 +10,7 @@ import pytest
 TIMEOUT_SECONDS = 60
 NOT_WITHOUT_BEING_ASKED = (
     "aiokafka", "alembic", "confluent_kafka", "cryptography.hazmat.primitives.ciphers.aead", "faust", "opensearchpy",
-    "requests", "sqlalchemy", "typer",
+    "requests", "sqlalchemy", "stripe", "typer",
 )  # fmt: skip
 
 
@@ -32,5 +32,6 @@ def test_only_who_asks_the_payment_provider_loads_a_client_of_http(part: str) ->
     assert loaded_by(f"counterfoil.processes.{part}").isdisjoint({"aiohttp", "urllib3"})
 
 
-def test_the_rule_can_fail() -> None:
-    assert not loaded_by("projections.search.opensearch_client").isdisjoint(NOT_WITHOUT_BEING_ASKED)
+@pytest.mark.parametrize("module", ["projections.search.opensearch_client", "commandside.payments.stripe_provider"])
+def test_the_rule_can_fail(module: str) -> None:
+    assert not loaded_by(module).isdisjoint(NOT_WITHOUT_BEING_ASKED)

@@ -9,6 +9,7 @@ from tests.contract.payments.backends import BACKENDS
 from tests.contract.payments.provider_process import ProviderProcess
 from tests.contract.payments.under_test import Backend, UnderTest
 from tests.contract.payments.webhook_receiver import WebhookReceiver
+from tests.fakes.stripe.server import StripeServer
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,12 @@ def shared_receiver() -> Iterator[WebhookReceiver]:
     with WebhookReceiver() as receiver:
         receiver.listen()
         yield receiver
+
+
+@pytest.fixture(scope="module")
+def shared_stripe() -> Iterator[StripeServer]:
+    with StripeServer() as server:
+        yield server
 
 
 @pytest.fixture

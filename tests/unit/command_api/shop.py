@@ -18,6 +18,7 @@ from commandside.api.errors import TRANSLATIONS
 from commandside.event_store import EventStore
 from commandside.event_store.memory import MemoryEventStore
 from commandside.payments.http_provider import HttpPaymentProvider
+from commandside.payments.port import PaymentProvider
 from commandside.payments.webhook import SIGNATURE_HEADER, sign
 from counterfoil import wiring
 from counterfoil.http.dress import dress
@@ -37,11 +38,11 @@ class CommandShop:
         self,
         var: Path,
         clock: Callable[[], datetime],
-        over_http: HttpPaymentProvider | None = None,
+        paid_by: PaymentProvider | None = None,
         stored_in: EventStore | None = None,
         **settings: Any,
     ) -> None:
-        """`over_http` takes the place of the provider in memory, `stored_in` of the store."""
+        """`paid_by` takes the place of the provider in memory, `stored_in` of the store."""
         given = {"jwt_secret": JWT_SECRET, "webhook_secret": WEBHOOK_SECRET, "var": var, **settings}
         given.setdefault("checkout_answer_within_seconds", 2.0)
         # The circuit goes by real time, of which these tests take none: those that are about it set it.
@@ -53,12 +54,12 @@ class CommandShop:
         self.write_side = wiring.write_side(
             self.settings,
             stored_in or self.store,
-            over_http or self.provider,
+            paid_by or self.provider,
             clock,
-            probe=None if over_http is None else over_http.is_ready,
+            probe=paid_by.is_ready if isinstance(paid_by, HttpPaymentProvider) else None,
         )
         self.app = dress(
-            create_app(self.write_side, WEBHOOK_SECRET, self.settings.query_base_url),
+            create_app(self.write_side, wiring.payment_webhooks(self.settings), self.settings.query_base_url),
             self.settings,
             TRANSLATIONS,
             {},
