@@ -54,14 +54,16 @@ def ensure_linearizable(
     first: S,
     step: Callable[[S, W], S | None],
     *,
+    too_late: Callable[[S, W], bool] = lambda _state, _what: False,
     states_limit_count: int = STATES_LIMIT_COUNT,
 ) -> tuple[int, ...]:
     """The places of the operations in an order that explains all answers, from the state `first` on.
 
     `step` gives the (hashable) state that an operation leaves, None where it could not have been done or answered so.
-    What was never answered need not be in the order. Raises NotLinearizable, TooManyStates.
+    `too_late` may say of what could not be done in a state that it cannot be done in any later one either: nothing is
+    looked for behind that. What was never answered need not be in the order. Raises NotLinearizable, TooManyStates.
     """
-    search = _Search(history, step)
+    search = _Search(history, step, too_late)
     path = [_Node(search.open_after(0, 0, first), 0, 0, first, None)]
     longest: tuple[int, ...] = ()
     seen = {(0, first)}
@@ -97,9 +99,15 @@ class _Node(Generic[S]):
 
 
 class _Search(Generic[S, W]):
-    def __init__(self, history: Sequence[Operation[W]], step: Callable[[S, W], S | None]) -> None:
+    def __init__(
+        self,
+        history: Sequence[Operation[W]],
+        step: Callable[[S, W], S | None],
+        too_late: Callable[[S, W], bool],
+    ) -> None:
         self._history = history
         self._step = step
+        self._too_late = too_late
         by_call = sorted(range(len(history)), key=lambda place: history[place].called)
         self._certain = [place for place in by_call if history[place].is_certain]
         self._uncertain = [place for place in by_call if not history[place].is_certain]
@@ -121,11 +129,14 @@ class _Search(Generic[S, W]):
         """
         found: list[tuple[int, S]] = []
         for place in self._candidates(low, done):
-            after = self._step(state, self._history[place].what)
+            one = self._history[place]
+            after = self._step(state, one.what)
             if after == state:
                 return iter([(place, state)])
             if after is not None:
                 found.append((place, after))
+            elif one.is_certain and self._too_late(state, one.what):
+                return iter([])
         return iter(found)
 
     def stuck_after(self, order: tuple[int, ...]) -> tuple[int, ...]:

@@ -40,6 +40,17 @@ def step(stock: Stock, effect: Effect) -> Stock | None:
     return effect.on(stock)
 
 
+def too_late(stock: Stock, effect: Effect) -> bool:
+    """What could not be done here, and was told a version that does not come again."""
+    match effect:
+        case Looked(version=version):
+            return stock.version >= version
+        case Received(told=Figures(version=version)):
+            return stock.version >= version - 1
+        case _:
+            return False
+
+
 class Figures(NamedTuple):
     """What the answer to a receipt or a count says."""
 
@@ -59,7 +70,8 @@ class Received:
     told: Figures | None = None
 
     def on(self, stock: Stock) -> Stock | None:
-        after = stock.grown(on_hand=self.quantity)
+        opened = stock if stock.version else stock.grown()  # the first receipt opens it
+        after = opened.grown(on_hand=self.quantity)
         return after if after.available >= 0 and (self.told is None or self.told.fit(after)) else None
 
 

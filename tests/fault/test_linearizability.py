@@ -24,6 +24,7 @@ from tests.fault.stock_model import (
     Sold,
     Stock,
     step,
+    too_late,
 )
 
 FIVE = Stock(on_hand=5, version=2)
@@ -106,14 +107,14 @@ BAD: dict[str, History] = {
 
 @pytest.mark.parametrize("name", GOOD)
 def test_a_good_history_is_explained(name: str) -> None:
-    order = ensure_linearizable(GOOD[name], FIVE, step)
+    order = ensure_linearizable(GOOD[name], FIVE, step, too_late=too_late)
     assert is_explained(GOOD[name], order)
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_history_is_not(name: str) -> None:
     with pytest.raises(NotLinearizable) as found:
-        ensure_linearizable(BAD[name], FIVE, step)
+        ensure_linearizable(BAD[name], FIVE, step, too_late=too_late)
     assert found.value.stuck
     assert set(found.value.stuck).isdisjoint(found.value.longest)
 
@@ -192,11 +193,15 @@ def test_what_was_done_one_after_another_is_always_explained(data: st.DataObject
         called = moment - data.draw(st.integers(0, 4))
         history.append(did(what, called, moment + data.draw(st.integers(0, 4)) if certain else None))
     history = data.draw(st.permutations(history))
-    assert is_explained(history, ensure_linearizable(history, FIVE, step))
+    assert is_explained(history, ensure_linearizable(history, FIVE, step, too_late=too_late))
 
 
 EFFECTS: st.SearchStrategy[Effect] = st.one_of(
     st.builds(Received, st.integers(-2, 3)),
+    st.builds(
+        Received, st.integers(1, 2), st.builds(Figures, st.integers(5, 8), st.sampled_from((0, 2)), st.integers(3, 5))
+    ),
+    st.builds(Looked, st.integers(5, 8), st.sampled_from((0, 2)), st.sampled_from((0, 2)), st.integers(2, 5)),
     st.builds(Reserved, st.sampled_from(ORDERS), st.just(2)),
     st.builds(Sold, st.sampled_from(ORDERS), st.just(2)),
     st.builds(GivenBack, st.sampled_from(ORDERS), st.just(2)),
@@ -218,7 +223,7 @@ def small_histories(draw: st.DrawFn) -> History:
 @given(small_histories())
 def test_it_says_what_trying_every_order_says(history: History) -> None:
     try:
-        order = ensure_linearizable(history, FIVE, step)
+        order = ensure_linearizable(history, FIVE, step, too_late=too_late)
     except NotLinearizable:
         assert not any(is_explained(history, order) for order in every_order(history))
     else:
