@@ -48,6 +48,10 @@ class RunningShop:
     def provider_url(self) -> str:
         return f"http://127.0.0.1:{self.environment['COUNTERFOIL_PROVIDER_PORT']}"
 
+    @property
+    def database_url(self) -> str:
+        return str(json.loads(self._runtime.read_text())["database_url"])
+
     def start(self, *arguments: str) -> float:
         """Returns the seconds until both APIs were ready, and the data folder said so."""
         began = time.monotonic()

@@ -25,7 +25,7 @@ PAUSE_SECONDS: Final = (0.1, 0.4)
 UNANSWERED_PAUSE_SECONDS: Final = (0.3, 0.6)
 PRICE_MINOR: Final = 250
 FIRST_UNITS: Final = 20
-AT_ONCE_COUNT: Final = 2  # a shopper whose checkout was interrupted goes on with the next one meanwhile
+AT_ONCE_COUNT: Final = 4  # a shopper whose checkout was interrupted goes on with the next one meanwhile
 
 
 @dataclass
