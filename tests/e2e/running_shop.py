@@ -51,6 +51,10 @@ class RunningShop:
     def provider_url(self) -> str:
         return f"http://127.0.0.1:{self.environment['COUNTERFOIL_PROVIDER_PORT']}"
 
+    @property
+    def database_url(self) -> str:
+        return str(json.loads(self._runtime.read_text())["database_url"])
+
     def start(self, *arguments: str) -> float:
         """Returns the seconds until both APIs were ready, and the data folder said so."""
         began = time.monotonic()
@@ -93,9 +97,7 @@ class RunningShop:
 
     def token(self, sub: str, *roles: str) -> dict[str, str]:
         """The header of somebody signed in."""
-        claims = {"sub": sub, "roles": list(roles), "exp": int(time.time()) + TOKEN_LIFE_SECONDS}
-        token = jwt.encode(claims, JWT_SECRET, algorithm="HS256")
-        return {"Authorization": f"Bearer {token}"}
+        return bearer(sub, *roles)
 
     def books(self) -> dict[str, Any]:
         """What the payment provider has in its own books."""
@@ -121,6 +123,12 @@ class RunningShop:
             return httpx.get(f"{url}/readyz", trust_env=False, timeout=2).status_code == 200
         except httpx.TransportError:
             return False
+
+
+def bearer(sub: str, *roles: str) -> dict[str, str]:
+    """The header of somebody signed in to any shop of the tests."""
+    claims = {"sub": sub, "roles": list(roles), "exp": int(time.time()) + TOKEN_LIFE_SECONDS}
+    return {"Authorization": f"Bearer {jwt.encode(claims, JWT_SECRET, algorithm='HS256')}"}
 
 
 @contextmanager

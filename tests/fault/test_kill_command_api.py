@@ -5,7 +5,6 @@ was not is stored whole or not at all. COUNTERFOIL_TEST_SEED repeats a schedule.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import signal
@@ -54,7 +53,7 @@ async def kill_and_look(folder: Path, kills_count: int) -> None:
             await kill_again_and_again(shop, kills_count)
             load.stop()
         await until_nothing_is_left_to_do(shop)
-        ledger, books = read_ledger(database_url(shop)), shop.books()
+        ledger, books = read_ledger(shop.database_url), shop.books()
 
     told = Counter(f"{one.kind} {one.told.status_code if one.told else 'unanswered'}" for one in load.asked)
     try:
@@ -116,7 +115,7 @@ def is_process(pid: int) -> bool:
 
 async def until_nothing_is_left_to_do(shop: RunningShop) -> None:
     until = time.monotonic() + RESUMED_WITHIN_SECONDS
-    while left := unfinished_checkouts(database_url(shop)):
+    while left := unfinished_checkouts(shop.database_url):
         assert time.monotonic() < until, f"still unfinished after {RESUMED_WITHIN_SECONDS} s: {left}"
         await asyncio.sleep(0.1)
 
@@ -124,10 +123,6 @@ async def until_nothing_is_left_to_do(shop: RunningShop) -> None:
 def unfinished_checkouts(database_url: str) -> list[tuple[object, ...]]:
     with psycopg.connect(database_url) as connection:
         return connection.execute("SELECT checkout_id, due_at FROM log.unfinished_checkouts").fetchall()
-
-
-def database_url(shop: RunningShop) -> str:
-    return str(json.loads((shop.var / "runtime.json").read_text())["database_url"])
 
 
 def ensure_charged_once(ledger: Ledger, books: dict[str, dict[str, object]]) -> None:

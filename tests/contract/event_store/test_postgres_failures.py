@@ -16,7 +16,7 @@ from commandside.event_store.postgres import PostgresEventStore
 from domain.aggregates import StockItem
 from domain.events import AnyEvent
 from domain.identity import checkout_stream, stock_stream
-from tests.contract.event_store.flaky_proxy import FlakyProxy
+from tests.fixtures.flaky_proxy import FlakyProxy
 from tests.strategies import START, cause
 from tests.waiting import eventually
 

@@ -15,7 +15,7 @@ import pytest
 from commandside.event_store import EventStore, StoreUnavailable
 from commandside.event_store.postgres import PostgresEventStore
 from domain.aggregates import StockItem
-from tests.contract.event_store.flaky_proxy import FlakyProxy
+from tests.fixtures.flaky_proxy import FlakyProxy
 from tests.rules.sources import PROJECT
 from tests.strategies import cause
 
