@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.e2e.client import Client, given_product
 from tests.e2e.running_shop import RunningShop
 from tests.waiting import eventually
@@ -50,8 +52,15 @@ async def test_from_the_first_product_to_the_audit(running: RunningShop) -> None
         too_many = await shopper.add("LAMP", 4)
         assert (too_many.status_code, too_many.json()["available"]) == (409, 3)
 
-        # And the read side agrees with what the commands answered
-        assert (await shopper.query(f"/v1/orders/{order_id}")).json() == placed.json()
+        # And the read side agrees with what the commands answered; the money is taken beside the answer
+        held = placed.json()
+        taken = {"version": held["version"] + 1, "payment": {**held["payment"], "status": "captured"}}
+
+        async def seen() -> dict[str, Any]:
+            order: dict[str, Any] = (await shopper.query(f"/v1/orders/{order_id}")).json()
+            return order
+
+        assert await eventually(seen, lambda order: order["payment"]["status"] != "authorised") == held | taken
         orders = (await shopper.query("/v1/orders")).json()["orders"]
         assert orders[0]["order_id"] == order_id
         assert (await shopper.query("/v1/cart")).json()["items"] == []
