@@ -13,6 +13,7 @@ from commandside.payments.guarded import GuardedProvider
 from commandside.payments.http_provider import HttpPaymentProvider
 from commandside.payments.webhook import WebhookEvent, verify
 from tests.contract.payments.provider_process import WEBHOOK_SECRET, ProviderProcess
+from tests.contract.payments.simulated import SIMULATED
 from tests.contract.payments.tokens import REASONS, TIMEOUT_SECONDS, TOKENS
 from tests.contract.payments.under_test import Backend, UnderTest
 from tests.contract.payments.webhook_receiver import WebhookReceiver
@@ -54,4 +55,4 @@ MEMORY: Final = Backend("memory", in_memory, TOKENS, REASONS, lacks={})
 GUARDED: Final = Backend("guarded", guarded, TOKENS, REASONS, lacks={})
 PROCESS: Final = Backend("process", over_http, TOKENS, REASONS, lacks={})
 
-BACKENDS: Final = (MEMORY, GUARDED, PROCESS)
+BACKENDS: Final = (MEMORY, GUARDED, SIMULATED, PROCESS)
