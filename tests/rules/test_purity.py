@@ -30,11 +30,13 @@ DOMAIN = Pure(("domain/",), ("domain", "eventsourcing.domain", "eventsourcing.ut
 DECISIONS = Pure(
     (
         "commandside/commands/", "commandside/handlers/", "commandside/problems.py", "commandside/representations.py",
-        "commandside/saga/starting.py", "commandside/saga/concluding.py",
+        "commandside/saga/starting.py", "commandside/saga/concluding.py", "commandside/saga/unfinished.py",
+        "commandside/payments/port.py",
     ),
     (
         "domain", "commandside.aggregates", "commandside.commands", "commandside.handlers", "commandside.problems",
         "commandside.representations", "commandside.saga.starting", "commandside.saga.concluding",
+        "commandside.saga.unfinished", "commandside.payments.port",
         "msgspec", "pydantic",
     ),
 )  # fmt: skip

@@ -15,6 +15,7 @@ from commandside.payments.http_provider import HttpPaymentProvider
 from commandside.payments.stripe_provider import StripePaymentProvider
 from commandside.payments.webhook import WebhookEvent, verify
 from tests.contract.payments.provider_process import WEBHOOK_SECRET, ProviderProcess
+from tests.contract.payments.simulated import SIMULATED
 from tests.contract.payments.tokens import (
     REASONS,
     STRIPE_LACKS,
@@ -83,4 +84,4 @@ GUARDED: Final = Backend("guarded", guarded, TOKENS, REASONS, lacks={})
 PROCESS: Final = Backend("process", over_http, TOKENS, REASONS, lacks={})
 STRIPE: Final = Backend("stripe", at_stripe, STRIPE_TOKENS, REASONS, STRIPE_LACKS)
 
-BACKENDS: Final = (MEMORY, GUARDED, PROCESS, STRIPE)
+BACKENDS: Final = (MEMORY, GUARDED, SIMULATED, PROCESS, STRIPE)
