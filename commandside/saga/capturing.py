@@ -63,7 +63,7 @@ class Capturing:
     async def drain(self) -> None:
         """Waits for those under way, each of which is bounded by the provider's own bounds."""
         while self._under_way:
-            await asyncio.wait(self._under_way)
+            await asyncio.wait(self._under_way)  # unbounded: each of them is bounded
 
     async def stop(self) -> None:
         """Those under way have a second; what is cut off then is taken up by the next process."""

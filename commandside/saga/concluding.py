@@ -15,7 +15,7 @@ from commandside.aggregates import Aggregates
 from commandside.handlers.allowances import allowance_streams, allowances_of
 from commandside.handlers.context import Context
 from commandside.handlers.orders import claimed_stock, owned_order
-from commandside.payments.port import Authorised, Captured, Payment
+from commandside.payments.payment import Authorised, Captured, Payment
 from commandside.problems import PaymentDeclined, problem, status_of
 from commandside.representations import order as order_body
 from commandside.representations import pending_order

@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from commandside.aggregates import Aggregates
-from commandside.payments.port import Payment
+from commandside.payments.payment import Payment
 from domain.aggregates import Checkout
 from domain.identity import checkout_stream
 from domain.values import Money

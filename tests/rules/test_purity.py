@@ -31,12 +31,12 @@ DECISIONS = Pure(
     (
         "commandside/commands/", "commandside/handlers/", "commandside/problems.py", "commandside/representations.py",
         "commandside/saga/starting.py", "commandside/saga/concluding.py", "commandside/saga/unfinished.py",
-        "commandside/payments/port.py",
+        "commandside/payments/payment.py",
     ),
     (
         "domain", "commandside.aggregates", "commandside.commands", "commandside.handlers", "commandside.problems",
         "commandside.representations", "commandside.saga.starting", "commandside.saga.concluding",
-        "commandside.saga.unfinished", "commandside.payments.port",
+        "commandside.saga.unfinished", "commandside.payments.payment",
         "msgspec", "pydantic",
     ),
 )  # fmt: skip
