@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from commandside.commands import CheckOut
+from commandside.payments.guarded import GuardedProvider
 from commandside.payments.port import Cancelled, Charged, PaymentOutcome
 from commandside.payments.settle import Settled, settle
 from commandside.problems import PaymentDeclined, problem
@@ -249,6 +250,21 @@ def apply_an_event_twice_in_the_view(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(stock_level, "advance", advance_again)
 
 
+def hold_the_stock_and_refuse_for_want_of_payments(patch: pytest.MonkeyPatch) -> None:
+    closed_for_seconds, pay = GuardedProvider.closed_to_new_payments_for_seconds, CheckoutSaga._pay_unless_hurried
+
+    async def always_open(self: GuardedProvider) -> float | None:
+        return None
+
+    async def pay_or_refuse(self: CheckoutSaga, *args: Any) -> Settled:
+        if (seconds := await closed_for_seconds(self._provider)) is not None:
+            raise starting.PaymentsUnavailable(seconds)
+        return await pay(self, *args)
+
+    patch.setattr(GuardedProvider, "closed_to_new_payments_for_seconds", always_open)
+    patch.setattr(CheckoutSaga, "_pay_unless_hurried", pay_or_refuse)
+
+
 PLANTED: Final[Mapping[str, Plant]] = {
     plant.__name__: plant
     for plant in (
@@ -274,5 +290,6 @@ PLANTED: Final[Mapping[str, Plant]] = {
         tell_who_comes_late_something_newer,
         lose_restocked_units_in_the_view,
         apply_an_event_twice_in_the_view,
+        hold_the_stock_and_refuse_for_want_of_payments,
     )
 }
