@@ -14,6 +14,7 @@ from counterfoil.processes import dead_letters, status
 from projections.generations import Generations
 from projections.valkey import open_redis
 from streams.dead_letters import DeadLetter, RedisDeadLetters
+from streams.notifications import postman
 from streams.notifications import projection as notifications
 from streams.status import Consumer
 
@@ -30,8 +31,8 @@ BEHIND: Final = Check(
 DEAD_LETTER: Final = Check(
     "dead-letter",
     "none",
-    "An event could not be applied, and its stream stands still there: `dead-letters list` has the reason, "
-    "`dead-letters retry` tries it again.",
+    "An event could not be applied and its stream stands still there, or a letter was given up: `dead-letters list` "
+    "says why, `dead-letters retry` tries it again.",
 )
 CHECKS: Final = (BEHIND, DEAD_LETTER)
 
@@ -68,8 +69,15 @@ async def _dead_letters(settings: Settings) -> list[Trouble]:
     async with open_redis(settings.redis_url, timeout_seconds=dead_letters.REDIS_TIMEOUT_SECONDS) as client:
         for name in dead_letters.PROJECTIONS:
             letters = RedisDeadLetters(client, await dead_letters.keys_of(Generations(client), name))
+            set_aside = await letters.streams_set_aside(name)
             for letter in await letters.letters(name):
-                troubles.append(Trouble(DEAD_LETTER, f"{name}, stream {letter.stream_id}", _said(letter)))
+                if letter.stream_id in set_aside or name == postman.NAME or not letter.is_of_a_stream:
+                    troubles.append(Trouble(DEAD_LETTER, f"{name}, stream {letter.stream_id}", _said(letter)))
+                    set_aside.pop(letter.stream_id, None)
+            for stream_id, position in set_aside.items():  # whose letter was dropped
+                troubles.append(
+                    Trouble(DEAD_LETTER, f"{name}, stream {stream_id}", f"set aside at position {position}")
+                )
     return troubles
 
 

@@ -7,16 +7,24 @@ Times are UTC, in seconds since 1970.
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import Final, Literal, TypeVar, cast
 
 from counterfoil.payment_provider import schema
+from counterfoil.payment_provider.rows import (
+    amount_of,
+    capture_of,
+    captured_of,
+    first_status,
+    new_id,
+    payment_of,
+    reason_not_to_capture,
+    rfc3339,
+)
 from counterfoil.payment_provider.tokens import Plan
 from counterfoil.payment_provider.wire import (
     Amount,
@@ -100,10 +108,10 @@ class Books:
         """
         with self._transaction():
             row = self._row(key)
-            if row is not None and row["amount"] is not None and _amount(row) != request.amount:
+            if row is not None and row["amount"] is not None and amount_of(row) != request.amount:
                 raise KeyReused
             if row is None:
-                status = _first_status(plan)
+                status = first_status(plan)
                 self._db.execute(
                     "INSERT INTO payments"
                     " (key, order_id, amount, currency, status, reference, reason, due_at, created_at, capture)"
@@ -114,7 +122,7 @@ class Books:
                         request.amount.amount,
                         request.amount.currency,
                         status,
-                        _new_id("pay"),
+                        new_id("pay"),
                         plan.reason,
                         due_at if status in {"pending", "processing"} else None,
                         now,
@@ -126,14 +134,14 @@ class Books:
             payment_row = self._known_row(key)
         if payment_row["status"] == "errored":
             raise FailedOnPurpose
-        return _payment(payment_row), row is None
+        return payment_of(payment_row), row is None
 
     def find(self, key: str) -> Payment:
         """Raises UnknownPayment."""
         row = self._known_row(key)
         if row["status"] == "errored":
             raise UnknownPayment(key)
-        return _payment(row)
+        return payment_of(row)
 
     def capture(self, key: str, amount: Amount, now: float) -> tuple[Capture, bool]:
         """Take `amount` of what is held and let the rest go, and whether that is to be answered.
@@ -143,8 +151,8 @@ class Books:
         with self._transaction():
             row = self._row(key)
             if row is not None and row["status"] == "captured":
-                return _capture(row), True
-            reason = _reason_not_to_capture(row, amount)
+                return capture_of(row), True
+            reason = reason_not_to_capture(row, amount)
             if reason is not None:
                 return Capture(status="refused", reason=reason), True
             assert row is not None
@@ -161,7 +169,7 @@ class Books:
                     )
                     if way == "silent":
                         self._promise_webhook(key, now)
-                    return _capture(self._known_row(key)), way != "silent"
+                    return capture_of(self._known_row(key)), way != "silent"
         raise FailedOnPurpose
 
     def cancel(self, key: str, now: float) -> Payment:
@@ -171,13 +179,13 @@ class Books:
             if row is None:
                 self._db.execute(
                     "INSERT INTO payments (key, status, reference, created_at) VALUES (?, 'cancelled', ?, ?)",
-                    (key, _new_id("pay"), now),
+                    (key, new_id("pay"), now),
                 )
             elif row["status"] in {"authorised", "pending", "processing", "errored"}:
                 self._set_status(key, "cancelled")
                 if row["status"] == "pending":
                     self._promise_webhook(key, now)
-            return _payment(self._known_row(key))
+            return payment_of(self._known_row(key))
 
     def refund(self, key: str, request: RefundRequest, now: float) -> Refund:
         """Raises KeyReused: the refund key, with another amount. A refusal is not remembered."""
@@ -187,7 +195,7 @@ class Books:
                 "SELECT * FROM refunds WHERE key = ? AND refund_key = ?", (key, request.refund_key)
             ).fetchone()
             if made is not None:
-                if _amount(made) != request.amount:
+                if amount_of(made) != request.amount:
                     raise KeyReused
                 return Refund(refund_key=request.refund_key, status="refunded", reference=made["reference"])
             if row is None or row["status"] != "captured":
@@ -196,7 +204,7 @@ class Books:
                 return Refund(refund_key=request.refund_key, status="refused", reason="currency_mismatch")
             if row["refunded_amount"] + request.amount.amount > row["captured_amount"]:
                 return Refund(refund_key=request.refund_key, status="refused", reason="exceeds_capture")
-            reference = _new_id("ref")
+            reference = new_id("ref")
             self._db.execute(
                 "INSERT INTO refunds (key, refund_key, amount, currency, reference, created_at)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
@@ -252,7 +260,7 @@ class Books:
             (after, limit + 1),
         ).fetchall()
         shown = rows[:limit]
-        return [_payment(row) for row in shown], shown[-1]["position"] if len(rows) > limit else None
+        return [payment_of(row) for row in shown], shown[-1]["position"] if len(rows) > limit else None
 
     def summary(self) -> BooksSummary:
         with self._transaction():
@@ -286,20 +294,20 @@ class Books:
 
     def _promise_webhook(self, key: str, now: float) -> None:
         row = self._known_row(key)
-        event_id = _new_id("evt")
+        event_id = new_id("evt")
         event = {
             "event_id": event_id,
             "type": f"payment.{row['status']}",
             "key": key,
             "order_id": row["order_id"],
             "reference": row["reference"],
-            "amount": _amount(row),
-            "created_at": _rfc3339(now),
+            "amount": amount_of(row),
+            "created_at": rfc3339(now),
         }
         if row["status"] == "declined":
             event["reason"] = row["reason"]
         if row["status"] == "captured":
-            event["captured"] = _captured(row)
+            event["captured"] = captured_of(row)
         self._db.execute(
             "INSERT INTO webhooks (event_id, key, body, next_attempt_at) VALUES (?, ?, ?, ?)",
             (event_id, key, encode(event), now),
@@ -344,62 +352,3 @@ class Books:
 
 _OUTER: Final = ("BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",))
 _INNER: Final = ("SAVEPOINT call", "RELEASE call", ("ROLLBACK TO call", "RELEASE call"))
-
-
-def _first_status(plan: Plan) -> str:
-    match plan.way:
-        case "fails_first":
-            return "errored"
-        case "slow":
-            return "processing"
-        case "webhook":
-            return "pending"
-        case "now" | "silent":
-            return "authorised" if plan.reason is None else "declined"
-
-
-def _reason_not_to_capture(row: sqlite3.Row | None, amount: Amount) -> str | None:
-    if row is None or row["status"] != "authorised":
-        is_open = row is not None and row["status"] in {"pending", "processing"}
-        return "under_way" if is_open else "not_authorised"
-    if row["currency"] != amount.currency:
-        return "currency_mismatch"
-    if amount.amount == 0:
-        return "nothing_to_capture"
-    return "exceeds_authorisation" if amount.amount > row["amount"] else None
-
-
-def _capture(row: sqlite3.Row) -> Capture:
-    return Capture(status="captured", reference=row["reference"], amount=_captured(row))
-
-
-def _payment(row: sqlite3.Row) -> Payment:
-    status: Any = row["status"]
-    return Payment(
-        key=row["key"],
-        status=status,
-        reference=row["reference"],
-        # While it is under way the reason is a secret of the plan.
-        reason=row["reason"] if status == "declined" else None,
-        order_id=row["order_id"],
-        amount=None if row["amount"] is None else _amount(row),
-        captured_amount=row["captured_amount"],
-        refunded_amount=row["refunded_amount"],
-        created_at=_rfc3339(row["created_at"]),
-    )
-
-
-def _amount(row: sqlite3.Row) -> Amount:
-    return Amount(row["amount"], row["currency"])
-
-
-def _captured(row: sqlite3.Row) -> Amount:
-    return Amount(row["captured_amount"], row["currency"])
-
-
-def _new_id(prefix: str) -> str:
-    return f"{prefix}_{secrets.token_hex(12)}"
-
-
-def _rfc3339(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")

@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from commandside.commands import CheckOut
+from commandside.payments.guarded import GuardedProvider
 from commandside.payments.port import (
     Authorised,
     Cancelled,
@@ -306,6 +307,24 @@ def let_a_key_expire_before_its_time(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Receipt, "is_expired", lambda self, at, ttl: self.answered)
 
 
+def hold_the_stock_and_refuse_for_want_of_payments(patch: pytest.MonkeyPatch) -> None:
+    closed_for_seconds, authorise = (
+        GuardedProvider.closed_to_new_payments_for_seconds,
+        CheckoutSaga._authorise_unless_hurried,
+    )
+
+    async def always_open(self: GuardedProvider) -> float | None:
+        return None
+
+    async def authorise_or_refuse(self: CheckoutSaga, *args: Any) -> Settled:
+        if (seconds := await closed_for_seconds(self._provider)) is not None:
+            raise starting.PaymentsUnavailable(seconds)
+        return await authorise(self, *args)
+
+    patch.setattr(GuardedProvider, "closed_to_new_payments_for_seconds", always_open)
+    patch.setattr(CheckoutSaga, "_authorise_unless_hurried", authorise_or_refuse)
+
+
 PLANTED: Final[Mapping[str, Plant]] = {
     plant.__name__: plant
     for plant in (
@@ -340,5 +359,6 @@ PLANTED: Final[Mapping[str, Plant]] = {
         ignore_the_allowance,
         buy_again_with_an_expired_key,
         let_a_key_expire_before_its_time,
+        hold_the_stock_and_refuse_for_want_of_payments,
     )
 }

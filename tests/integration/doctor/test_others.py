@@ -58,15 +58,20 @@ async def test_events_that_could_not_be_applied(surgery: Surgery, redis_url: str
         await bought(shop, "ada")
     assert await surgery.found(redis_url=redis_url) == {}
     async with open_redis(redis_url) as client:
-        letter = DeadLetter(1, uuid4(), 1, "order.placed.v1", "does not fit")
-        await RedisDeadLetters(client).put("search", letter)
+        letters = RedisDeadLetters(client)
+        letter, applied = (DeadLetter(1, uuid4(), 1, "order.placed.v1", "does not fit") for _ in range(2))
+        await letters.put("search", letter)
+        await letters.put("search", applied)
+        await letters.take_back("search", applied.stream_id)
 
-    examination = await surgery.examine(redis_url=redis_url)
+        examination = await surgery.examine(redis_url=redis_url)
 
-    found = {finding.check.name: finding.troubles for finding in examination.findings if finding.count}
-    assert {name: [trouble.what for trouble in troubles] for name, troubles in found.items()} == {
-        "dead-letter": [f"search, stream {letter.stream_id}"]
-    }
+        found = {finding.check.name: finding.troubles for finding in examination.findings if finding.count}
+        assert {name: [trouble.what for trouble in troubles] for name, troubles in found.items()} == {
+            "dead-letter": [f"search, stream {letter.stream_id}"]
+        }
+        await letters.drop("search", letter.stream_id)
+        assert await surgery.found(redis_url=redis_url) == {"dead-letter": 1}, "its stream is set aside all the same"
     assert [away.partition(":")[0] for away in examination.not_asked] == ["provider", "kafka"]
 
 

@@ -15,7 +15,7 @@ from tests.contract.payments.provider_process import ProviderProcess
 from tests.unit.command_api.shop import CommandShop, check_out, fill_cart
 from tests.waiting import eventually
 
-PENDING_COUNT = 6
+CAUGHT_COUNT = 6
 REFUSED_COUNT = 200
 REFUSED_P99_SECONDS = 0.1
 BACK_WITHIN_SECONDS = 5.0
@@ -32,17 +32,19 @@ async def test_a_provider_that_is_killed_and_comes_back(tmp_path: Path) -> None:
                 over_http,
                 checkout_answer_within_seconds=1.0,
                 payments_open_seconds=1.0,
-                payments_failures_to_open=5,
+                payments_failures_to_open=3,
             )
             async with shop.running(resume=True):
                 await shop.given_product("LAMP", price=1999, stock=1_000)
                 assert (await attempt(shop, "before")).status_code == 201
                 await asyncio.to_thread(provider.kill)
 
-                pending = await asyncio.gather(*(attempt(shop, f"caught-{n}") for n in range(PENDING_COUNT)))
-                assert Counter(answer.status_code for answer in pending) == {202: PENDING_COUNT}
+                caught = await asyncio.gather(*(attempt(shop, f"caught-{n}") for n in range(CAUGHT_COUNT)))
+                pending = [answer for answer in caught if answer.status_code == 202]
+                assert pending, Counter(answer.status_code for answer in caught)
+                assert all(answer.status_code in (202, 503) for answer in caught)
                 reserved = (await shop.stock("LAMP"))["reserved"]
-                assert reserved == PENDING_COUNT
+                assert reserved == len(pending)
 
                 await refused_quickly(shop)
                 assert (await shop.stock("LAMP"))["reserved"] == reserved, "who was refused holds nothing"
@@ -55,7 +57,7 @@ async def test_a_provider_that_is_killed_and_comes_back(tmp_path: Path) -> None:
 
                 for answer in pending:
                     await placed(shop, answer.json()["order_id"])
-                sold = PENDING_COUNT + 2
+                sold = len(pending) + 2
                 assert await shop.stock("LAMP") == {
                     "on_hand": 1_000 - sold, "reserved": 0, "committed": sold, "available": 1_000 - sold,
                 }  # fmt: skip

@@ -77,7 +77,7 @@ async def test_the_same_key_is_served_when_the_provider_is_back_and_what_was_beg
     tmp_path: Path, clock: Clock
 ) -> None:
     settings: dict[str, Any] = {
-        "payments_open_seconds": 0.1,
+        "payments_open_seconds": 3,
         "payments_failures_to_open": 1,
         "checkout_answer_within_seconds": 0.05,
     }

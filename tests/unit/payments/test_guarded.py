@@ -25,7 +25,7 @@ from tests.fakes.payments import FakePaymentProvider
 
 AMOUNT = Money(1999, "GBP")
 PAYMENT = Payment("key", AMOUNT, "tok_ok", "key")
-OPEN_SECONDS = 0.05
+OPEN_SECONDS = 5.0
 Raise = Callable[..., Awaitable[None]]
 
 
@@ -44,6 +44,7 @@ class Behind:
         self.inner = FakePaymentProvider()
         self.is_there = True
         self.probes_count = 0
+        self.at = 100.0  # by the circuit's clock, which stands still until it is moved
         self.provider = GuardedProvider(
             self.inner,
             Bounds(failures_limit_count=2, open_seconds=OPEN_SECONDS),
@@ -66,16 +67,18 @@ class Behind:
     def come_back(self) -> None:
         self.inner.unreachable, self.is_there = False, True
 
-    async def until_half_open(self) -> None:
-        await asyncio.sleep(OPEN_SECONDS)  # by the loop's clock, which the circuit goes by
+    def wait_until_half_open(self) -> None:
+        self.at += OPEN_SECONDS
 
     def metric(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(f"counterfoil_payments_circuit_{name}", labels)
 
 
 @pytest.fixture
-def behind() -> Behind:
-    return Behind()
+def behind(monkeypatch: pytest.MonkeyPatch) -> Behind:
+    behind = Behind()
+    monkeypatch.setattr(guarded, "_now", lambda: behind.at)
+    return behind
 
 
 async def authorise(behind: Behind, token: str = "tok_ok") -> object:
@@ -112,7 +115,7 @@ async def test_who_comes_with_a_new_payment_is_told_how_long(behind: Behind) -> 
 async def test_one_probe_for_all_who_come_finds_it_back(behind: Behind) -> None:
     await behind.go_away()
     behind.come_back()
-    await behind.until_half_open()
+    behind.wait_until_half_open()
     told = await asyncio.gather(*(behind.provider.closed_to_new_payments_for_seconds() for _ in range(20)))
     assert (told.count(None), behind.probes_count) == (1, 1)
     assert isinstance(await authorise(behind), Authorised)
@@ -121,7 +124,7 @@ async def test_one_probe_for_all_who_come_finds_it_back(behind: Behind) -> None:
 
 async def test_a_probe_that_finds_nobody_leaves_it_open(behind: Behind) -> None:
     await behind.go_away()
-    await behind.until_half_open()
+    behind.wait_until_half_open()
     told = await behind.provider.closed_to_new_payments_for_seconds()
     assert told is not None
     assert told > 0
@@ -129,15 +132,15 @@ async def test_a_probe_that_finds_nobody_leaves_it_open(behind: Behind) -> None:
         await authorise(behind)
 
 
-async def test_without_a_probe_the_next_call_is_the_trial() -> None:
-    inner = FakePaymentProvider()
+async def test_without_a_probe_the_next_call_is_the_trial(behind: Behind) -> None:
+    inner = behind.inner
     provider = GuardedProvider(inner, Bounds(failures_limit_count=1, open_seconds=OPEN_SECONDS))
     inner.unreachable = True
     with pytest.raises(ProviderUnreachable):
         await provider.find(PAYMENT)
     assert await provider.closed_to_new_payments_for_seconds() is not None
     inner.unreachable = False
-    await asyncio.sleep(OPEN_SECONDS)
+    behind.wait_until_half_open()
     assert await provider.closed_to_new_payments_for_seconds() is None
     assert await provider.find(PAYMENT) is None
     assert await provider.closed_to_new_payments_for_seconds() is None
@@ -184,7 +187,7 @@ async def test_a_trial_that_is_given_up_does_not_leave_it_half_open(
 ) -> None:
     await behind.go_away()
     behind.come_back()
-    await behind.until_half_open()
+    behind.wait_until_half_open()
     with monkeypatch.context() as hanging:
         hanging.setattr(behind.inner, "find", lambda key: asyncio.Event().wait())
         trial = asyncio.create_task(behind.provider.find(PAYMENT))
@@ -201,6 +204,6 @@ async def test_the_metrics_say_so(behind: Behind) -> None:
     await behind.go_away()
     assert (behind.metric("open"), behind.metric("transitions_total", to="open")) == (1, 1)
     behind.come_back()
-    await behind.until_half_open()
+    behind.wait_until_half_open()
     assert await behind.provider.closed_to_new_payments_for_seconds() is None
     assert (behind.metric("open"), behind.metric("transitions_total", to="closed")) == (0, 1)
