@@ -28,6 +28,12 @@ _responses: dict[int | str, dict[str, Any]] = {
     202: {"model": PendingOrder, "description": "The provider has not answered yet"},
     **problems(400, 401, 402, 409, 412, 413, 415, 422, 503),
 }
+_responses[409]["description"] = (
+    "The state of things does not allow it, and `type` says why: `insufficient-stock`, `quantity-limit`, "
+    "`price-changed`, `total-limit`, `product-unavailable`, `empty-cart`; `in-progress` while the first request with "
+    "the key runs; `idempotency-key-expired`: the key made the order `order_id`, its answer is no longer kept, and it "
+    "never buys again"
+)
 
 
 @router.post(
@@ -38,7 +44,9 @@ _responses: dict[int | str, dict[str, Any]] = {
     openapi_extra=parameters(_IDEMPOTENCY_KEY, IF_MATCH),
 )
 async def check_out(request: Request, body: CheckoutFields) -> Response:
-    """If-Match is the version of the cart. The same key and body again: the same answer."""
+    """If-Match is the version of the cart. The same key and body again: the same answer, for as long as the shop keeps
+    it. After that a key that was refused begins anew, and one that bought is refused.
+    """
     context = await context_of(request, request.headers.get("if-match"))
     caller: Caller = request.state.caller
     write_side: WriteSide = request.app.state.write_side

@@ -9,7 +9,7 @@ import pytest
 
 from commandside.event_store import EventStore
 from commandside.event_store.snapshots import SNAPSHOTTED, Snapshot
-from domain.aggregates import Cart, EventSourced, Product, StockItem
+from domain.aggregates import Allowance, Cart, EventSourced, Product, StockItem
 from domain.events import AnyEvent
 from domain.identity import stock_stream
 from domain.values import CartLine, Money, ProductDetails
@@ -117,6 +117,7 @@ def a_product() -> Product:
         images=("https://example.org/lamp.jpg",),
     )
     product = Product.add("lamp", details, Money(1_999, "GBP"), cause())
+    product.limit(3, cause())
     product.reprice(Money(999, "GBP"), cause(minutes=2))
     product.rate(450, 12, cause(minutes=3))
     return product
@@ -133,7 +134,13 @@ def an_item() -> StockItem:
     return StockItem.replay(lamps(5, 3))
 
 
-SAMPLES: list[EventSourced] = [a_product(), a_cart(), an_item()]
+def an_allowance() -> Allowance:
+    allowance = Allowance.open("customer:ada", "lamp", cause())
+    allowance.take("order-1", 2, 3, cause(minutes=1))
+    return allowance
+
+
+SAMPLES: list[EventSourced] = [a_product(), a_cart(), an_item(), an_allowance()]
 
 
 def test_every_kind_that_has_snapshots_has_a_sample_here() -> None:
