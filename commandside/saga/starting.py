@@ -94,17 +94,19 @@ def start(
     except CheckoutInProgress:
         raise
     except RuleBroken as refusal:
-        receipt = _begin(aggregates, receipt, command, terms, context.cause)
+        receipt = _begin(aggregates, receipt, command, fingerprint, terms, context.cause)
         body = msgspec.json.encode(problem(refusal)).decode()
         receipt.answer(status_of(refusal), body, context.cause)
         return Told(status_of(refusal), body, str(command.order_id), replayed=False)
-    _begin(aggregates, receipt, command, terms, context.cause)
+    _begin(aggregates, receipt, command, fingerprint, terms, context.cause)
     return started
 
 
-def _begin(aggregates: Aggregates, receipt: Receipt | None, command: CheckOut, terms: Terms, cause: Cause) -> Receipt:
+def _begin(
+    aggregates: Aggregates, receipt: Receipt | None, command: CheckOut, fingerprint: str, terms: Terms, cause: Cause
+) -> Receipt:
     """The receipt of a request that is the first with its key, or the first again."""
-    fingerprint, order_id = command.wanted.fingerprint(), str(command.order_id)
+    order_id = str(command.order_id)
     if receipt is not None:
         receipt.reopen(fingerprint, order_id, terms.receipt_ttl, cause)
         return receipt

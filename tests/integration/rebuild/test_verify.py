@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from domain.aggregates import Order
+from domain.aggregates import Allowance, Order
 from domain.events.order import ShipmentPacked
 from projections.generations import ViewName
 from projections.keys import Keys
@@ -27,9 +27,14 @@ ADAS = "00000000-0000-0000-0000-000000000001"
 async def shop(stores: Stores) -> Stores:
     lamp = product()
     lamp.reprice(gbp(1200), cause())
+    vase = product("limited-vase")  # and what somebody has had of it, of which there is no view
+    vase.limit(3, cause())
+    allowance = Allowance.open("customer:ada", "limited-vase", cause())
+    allowance.take("order-1", 2, 3, cause())
     south = stock(quantity=3, warehouse_id="south")
     adas_cart = cart("customer:ada")
-    happened = (lamp, product("chair"), stock(), south, adas_cart, order("customer:ada", 1), order("customer:bo", 2))
+    orders = (order("customer:ada", 1), order("customer:bo", 2))
+    happened = (lamp, product("chair"), vase, allowance, stock(), south, adas_cart, *orders)
     async with stores.projecting():
         await stores.until_seen(await stores.happened(*happened))
     return stores
