@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
@@ -63,7 +64,10 @@ class HttpClient(stripe.HTTPClient):
         self._timeout_seconds = timeout_seconds
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=pool_size_connections, keepalive_timeout=IDLE_CONNECTION_TIMEOUT_SECONDS
+                limit=pool_size_connections,
+                keepalive_timeout=IDLE_CONNECTION_TIMEOUT_SECONDS,
+                # The certificates that the library brings: an image may have none.
+                ssl=ssl.create_default_context(cafile=stripe.ca_bundle_path),
             ),
             timeout=aiohttp.ClientTimeout(
                 total=timeout_seconds,

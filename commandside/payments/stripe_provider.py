@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 import stripe
 
 from commandside.payments.port import (
+    NOT_AUTHORISED,
     AuthorisationOutcome,
     Authorised,
     Cancelled,
@@ -54,12 +56,14 @@ if TYPE_CHECKING:
 
 POOL_SIZE_CONNECTIONS: Final = 100  # Stripe takes about a hundred requests a second
 READINESS_AGE_SECONDS: Final = 5.0
+READINESS_TIMEOUT_SECONDS: Final = 3.0
 
 # Ids of Stripe's. Anything else, a card's number above all, goes nowhere from here.
 _PAYMENT_METHOD: Final = re.compile(r"pm_[A-Za-z0-9_]{1,200}")
 _CONFIRMATION_TOKEN: Final = re.compile(r"ctoken_[A-Za-z0-9_]{1,200}")
 
 _TOKEN_PARAMETERS: Final = ("payment_method", "confirmation_token")
+_TOKEN_UNFIT: Final = "payment_method_unexpected_state"  # used before, say, and belonging to no customer
 _UNEXPECTED_STATE: Final = "payment_intent_unexpected_state"
 _REFUSALS: Final = (stripe.AuthenticationError, stripe.PermissionError, stripe.InvalidRequestError)
 
@@ -87,6 +91,7 @@ class StripePaymentProvider:
         self._connection: tuple[stripe.StripeClient, HttpClient] | None = None
         self._closed = False
         self._readiness: tuple[float, bool] | None = None
+        self._looking = asyncio.Lock()
 
     async def authorise(self, payment: Payment) -> PaymentOutcome:
         async with self._asking():
@@ -110,12 +115,12 @@ class StripePaymentProvider:
             try:
                 intent, _ = await self._intent(payment)
             except PaymentRefused:
-                return CaptureRefused("not_authorised")
+                return CaptureRefused(NOT_AUTHORISED)
             outcome = await self._outcome(intent)
             if isinstance(outcome, Captured):
                 return outcome
             if not isinstance(outcome, Authorised):
-                return CaptureRefused("under_way" if isinstance(outcome, Pending) else "not_authorised")
+                return CaptureRefused("under_way" if isinstance(outcome, Pending) else NOT_AUTHORISED)
             if amount.currency != payment.amount.currency:
                 return CaptureRefused("currency_mismatch")
             if amount.amount <= 0:
@@ -155,11 +160,12 @@ class StripePaymentProvider:
                 return RefundRefused("amount_not_representable")
 
     async def is_ready(self) -> bool:
-        """Whether Stripe answers this key: for a readiness page. Asks once in a few seconds. Never raises."""
-        now = time.monotonic()
-        if self._readiness is None or now - self._readiness[0] > READINESS_AGE_SECONDS:
-            self._readiness = now, await self._answers()
-        return self._readiness[1]
+        """Whether Stripe answers this key: for a readiness page. Asks once in a few seconds at most."""
+        async with self._looking:
+            if self._readiness is None or time.monotonic() - self._readiness[0] > READINESS_AGE_SECONDS:
+                answers = await self._answers()
+                self._readiness = time.monotonic(), answers
+            return self._readiness[1]
 
     async def close(self) -> None:
         """Hangs up. Asking afterwards raises RuntimeError."""
@@ -176,13 +182,14 @@ class StripePaymentProvider:
         await self.close()
 
     @asynccontextmanager
-    async def _asking(self) -> AsyncIterator[None]:
+    async def _asking(self, at_most_seconds: float = math.inf) -> AsyncIterator[None]:
         """Around every call of the port: its bound, and the port's errors instead of the library's."""
+        timeout_seconds = min(self._timeout_seconds, at_most_seconds)
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout(timeout_seconds):
                 yield
         except TimeoutError:
-            raise ProviderTimeout(f"no answer in {self._timeout_seconds} s") from None
+            raise ProviderTimeout(f"no answer in {timeout_seconds} s") from None
         except stripe.StripeError as error:
             raise port_error(error) from None
         except NotAnAmount as error:
@@ -240,7 +247,7 @@ class StripePaymentProvider:
         except stripe.InvalidRequestError as error:
             if error.code == _UNEXPECTED_STATE:
                 return await self._known(intent.id)
-            if error.param in _TOKEN_PARAMETERS:
+            if error.param in _TOKEN_PARAMETERS or error.code == _TOKEN_UNFIT:
                 return await self._turn_down(intent.id, "unknown_token")
             raise
         except (stripe.APIError, stripe.RateLimitError) as error:
@@ -277,7 +284,7 @@ class StripePaymentProvider:
         if isinstance(outcome, Captured):
             return outcome
         if isinstance(outcome, Declined | Cancelled):
-            return CaptureRefused("not_authorised")
+            return CaptureRefused(NOT_AUTHORISED)
         raise ProviderUnreachable(f"Stripe is still working on {reference}")
 
     async def _cancel(self, reference: str) -> AuthorisationOutcome:
@@ -307,7 +314,7 @@ class StripePaymentProvider:
 
     async def _answers(self) -> bool:
         try:
-            async with self._asking():
+            async with self._asking(READINESS_TIMEOUT_SECONDS):
                 await self._stripe.v1.payment_intents.list_async({"limit": 1})
         except ProviderError:
             return False

@@ -94,6 +94,9 @@ class _Examiner:
                 self._findings.note(trouble)
 
     async def _ask_provider(self) -> None:
+        if self._settings.payments != "builtin":
+            self._not_asked.append("provider: of webhooks that wait, Stripe's own dashboard tells")
+            return
         url = self._settings.provider_base_url
         try:
             troubles = await provider.look(url, self._log.now)

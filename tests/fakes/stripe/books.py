@@ -70,6 +70,9 @@ class Books:
         if card is None:
             message = f"No such {name}: '{token}'"
             raise Problem(400, message, stored=False, code="resource_missing", param=name)
+        if card.used_before:
+            message = "The provided PaymentMethod was previously used. It may not be used again."
+            raise Problem(400, message, code="payment_method_unexpected_state")
         self._cards[reference] = card
         self._may_fail(reference, "confirm")
         intent["payment_method"] = new_id("pm")

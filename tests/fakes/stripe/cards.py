@@ -26,6 +26,7 @@ class Card:
     slow_seconds: float = 0.0
     later: bool = False
     expires: bool = False
+    used_before: bool = False
     lost: str = ""
     failing: str = ""
 
@@ -48,6 +49,7 @@ _CARDS: Final = {
     "pm_ours_unanswered": Card(lost="confirm"),
     "pm_ours_capture_error_then_ok": Card(failing="capture"),
     "pm_ours_capture_unanswered": Card(lost="capture"),
+    "pm_ours_used_before": Card(used_before=True),
     "pm_ours_expires": Card(expires=True),
 }
 _SLOW: Final = re.compile(r"pm_ours_slow_(\d{1,5})")

@@ -53,6 +53,17 @@ async def test_a_webhook_that_nobody_takes(surgery: Surgery, tmp_path: Path, mon
         assert await surgery.found(provider_url=process.url) == {"webhook-abandoned": 1}
 
 
+async def test_the_built_in_provider_is_not_asked_where_stripe_takes_the_money(surgery: Surgery) -> None:
+    async with surgery.shop():
+        pass
+
+    examination = await surgery.examine(payments="stripe", stripe_api_key="sk_test_1", stripe_webhook_secret="whsec_1")
+
+    assert [away for away in examination.not_asked if away.startswith("provider: ")] == [
+        "provider: of webhooks that wait, Stripe's own dashboard tells"
+    ]
+
+
 async def test_events_that_could_not_be_applied(surgery: Surgery, redis_url: str) -> None:
     async with surgery.shop(is_open_now=True) as shop:
         await bought(shop, "ada")

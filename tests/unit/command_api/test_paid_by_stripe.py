@@ -121,6 +121,20 @@ async def test_an_outcome_that_only_the_webhook_tells_places_the_order(shop: Com
     await only_intent(server, "succeeded")
 
 
+async def test_a_hold_of_long_ago_that_lapses_takes_nothing_from_the_order_that_was_paid_since(
+    shop: CommandShop, server: StripeServer
+) -> None:
+    shopper = shop.client(sub="ada")
+    await fill_cart(shopper)
+    order_id = (await check_out(shopper, "key-1", "pm_card_visa")).json()["order_id"]
+    forgotten = payment_intent(1999, "gbp", {KEY: order_id, ORDER_ID: order_id}, 0, status="canceled")
+
+    assert (await delivered(shop, server, event("payment_intent.canceled", forgotten, 0))).status_code == 200
+
+    assert (await shop.order(order_id))["status"] == "placed"
+    await only_intent(server, "succeeded")
+
+
 async def test_what_is_not_signed_by_stripe_is_a_400(shop: CommandShop, server: StripeServer) -> None:
     content = event("payment_intent.succeeded", payment_intent(1999, "gbp", {}, 0), 0)
 

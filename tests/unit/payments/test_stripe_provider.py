@@ -104,6 +104,7 @@ class TestOutcomes:
             ("pm_card_chargeDeclinedProcessingError", "processing_error"),
             ("pm_card_authenticationRequired", "authentication_required"),
             ("pm_nobody_has_this", "unknown_token"),
+            ("pm_ours_used_before", "unknown_token"),
         ],
     )
     async def test_a_decline_is_final(

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from commandside.payments.port import (
     Authorised,
@@ -138,6 +146,21 @@ class TestTroubles:
                 await provider.authorise(payment)
             assert not await provider.is_ready()
 
+    async def test_who_cannot_prove_to_be_stripe_is_told_nothing(self, payment: Payment, tmp_path: Path) -> None:
+        heard: list[bytes] = []
+
+        async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            heard.append(await reader.read(1))
+            writer.close()
+
+        impostor = await asyncio.start_server(listen, "127.0.0.1", 0, ssl=self_signed(tmp_path))
+        port = impostor.sockets[0].getsockname()[1]
+        async with impostor, StripePaymentProvider(API_KEY, api_base=f"https://localhost:{port}") as provider:
+            with pytest.raises(ProviderUnreachable, match="Certificate"):
+                await provider.authorise(payment)
+
+        assert b"".join(heard) == b""
+
     async def test_a_key_that_stripe_does_not_know_refuses_every_payment_and_is_told_to_nobody(
         self, server: StripeServer, payment: Payment, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -174,7 +197,7 @@ class TestTroubles:
     async def test_readiness_is_asked_once_in_a_while(
         self, provider: StripePaymentProvider, server: StripeServer
     ) -> None:
-        assert [await provider.is_ready() for _ in range(5)] == [True] * 5
+        assert all(await asyncio.gather(*(provider.is_ready() for _ in range(5))))
         assert server.count("list") == 1
 
     async def test_silence_does_not_make_it_ready(self, impatient: StripePaymentProvider, server: StripeServer) -> None:
@@ -188,3 +211,27 @@ class TestTroubles:
 
         with pytest.raises(RuntimeError):
             await provider.find(payment)
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    """For `localhost`, by nobody whom anybody trusts."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(
+        certificate.public_bytes(Encoding.PEM) + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem")
+    return context
