@@ -1,4 +1,4 @@
-"""The message bus: topics in partitions, each of which keeps its order; what is sent arrives later, and stays a while."""
+"""The message bus: topics in partitions, each of which keeps its order, and what is sent for a while."""
 
 from __future__ import annotations
 

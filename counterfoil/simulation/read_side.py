@@ -20,7 +20,8 @@ CATCHES_UP_WITHIN_SECONDS: Final = 60.0
 class ReadSide(Protocol):
     """`faults` are what nobody expected."""
 
-    faults: list[str]
+    @property
+    def faults(self) -> list[str]: ...
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -63,7 +64,7 @@ class ByBus:
         until = self._world.now_seconds + CATCHES_UP_WITHIN_SECONDS
         while not self._relay.has_sent_all or not self._worker.has_taken_all:
             if self._world.now_seconds > until:
-                self.faults.append(f"the read models do not come to the end of the log in {CATCHES_UP_WITHIN_SECONDS} s")
+                self.faults.append(f"the read models are behind the log for {CATCHES_UP_WITHIN_SECONDS} s")
                 return
             await self._world.later(1.0, lambda: None)
         self._worker.die()

@@ -68,7 +68,7 @@ class _Run:
         self._processes = [CommandProcess(self._world, self._books, n) for n in range(PROCESSES_COUNT)]
         self._courier = Courier(self._world, self._processes)
         self._models = ReadModels(self._world.log)
-        fed_by = ByBus if scenario.by_bus else Projector
+        fed_by: type[ByBus | Projector] = ByBus if scenario.by_bus else Projector
         self._read_side: ReadSide = fed_by(self._world, self._models)
         self._shop = Shop(self._world, self._processes, self._models, history)
         self._latest_offset_seconds = 0.0

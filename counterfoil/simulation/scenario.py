@@ -82,8 +82,8 @@ class Person:
 class Scenario:
     """All that a run is made of, but for what the dice of `seed` say on the way.
 
-    `by_bus`: the read models are fed over a bus, not from the log itself. `shuffled`: of what is ready at one moment the
-    dice say what comes first.
+    `by_bus`: the read models are fed over a bus, not from the log itself. `shuffled`: of what is ready at one moment
+    the dice say what comes first.
     """
 
     seed: int

@@ -18,9 +18,7 @@ IN_PROGRESS: Final = "/problems/in-progress"
 
 
 class Shop:
-    def __init__(
-        self, world: World, processes: Sequence[CommandProcess], models: ReadModels, history: History
-    ) -> None:
+    def __init__(self, world: World, processes: Sequence[CommandProcess], models: ReadModels, history: History) -> None:
         self.world = world
         self.views = models.views
         self.orders = models.orders

@@ -34,7 +34,7 @@ class Worker:
         self.faults: list[str] = []
         self._world = world
         self._bus = bus
-        self._store = {view: _Store(world, models, view, self.faults) for view in VIEW_NAMES}
+        self._store = {view: _Store(models, view, self.faults) for view in VIEW_NAMES}
         self._generation = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._streams: list[_Stream] = []
@@ -145,15 +145,15 @@ class _Stream:
 
 
 class _Store:
-    """What Valkey holds of one view beside it: checkpoints and places. Feeds, StoredPlaces and DeadMessages in one."""
+    """What Valkey holds of one view beside it: checkpoints and places. Feeds and StoredPlaces in one."""
 
-    def __init__(self, world: World, models: ReadModels, view: str, faults: list[str]) -> None:
+    def __init__(self, models: ReadModels, view: str, faults: list[str]) -> None:
         self.models = models
         self.view = view
         self.checkpoints: dict[str, int] = {}
         self._fed = Fed(view, 1, view)
         self._offsets: dict[str, int] = {}
-        self._faults = faults
+        self._letters = _Letters(faults)
 
     async def wanted(self) -> list[Fed]:
         return [self._fed]
@@ -164,8 +164,8 @@ class _Store:
     def projection(self, fed: Fed, partition: str = "0") -> _Projection:
         return _Projection(self, partition)
 
-    def dead_letters(self, fed: Fed) -> _Store:
-        return self
+    def dead_letters(self, fed: Fed) -> _Letters:
+        return self._letters
 
     async def prepare(self, keys: Keys, projection: str, partitions: Collection[str]) -> None:
         for partition in partitions:
@@ -181,17 +181,39 @@ class _Store:
         self._offsets.update({name: offset for name, (_, offset) in places.items()})
         return None
 
+
+class _Letters:
+    """DeadMessages, none of which is expected."""
+
+    def __init__(self, faults: list[str]) -> None:
+        self._faults = faults
+
     async def put(self, projection: str, letter: DeadLetter) -> None:
         self._faults.append(f"{projection} set a stream aside: {letter}")
 
     async def keep(self, projection: str, letter: DeadLetter) -> None:
         self._faults.append(f"{projection} kept a letter: {letter}")
 
+    async def letters(self, projection: str) -> list[DeadLetter]:
+        return []
+
     async def streams_set_aside(self, projection: str) -> dict[UUID, int]:
         return {}
 
+    async def take_back(self, projection: str, stream_id: UUID) -> None:
+        """There is none."""
+
+    async def want_retry(self, projection: str, stream_id: UUID) -> None:
+        """Nobody asks for one."""
+
     async def retries_wanted(self, projection: str) -> set[UUID]:
         return set()
+
+    async def retry_done(self, projection: str, stream_id: UUID) -> None:
+        """Nobody asked for one."""
+
+    async def drop(self, projection: str, stream_id: UUID) -> int:
+        return 0
 
 
 class _Projection:
