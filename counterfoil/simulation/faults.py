@@ -32,6 +32,10 @@ FaultKind = Literal[
     "clock_off",
     "time_jump",
     "restart",
+    # at a time, where the read models are fed over a bus
+    "relay_changes",
+    "worker_dies",
+    "bus_away",
 ]
 POINTS: Final[dict[FaultKind, Point]] = {
     "crash_before_append": "append",

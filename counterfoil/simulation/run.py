@@ -22,7 +22,9 @@ from counterfoil.simulation.log import SimulatedLog
 from counterfoil.simulation.loop import Endless, Stalled, VirtualLoop
 from counterfoil.simulation.operator import Operator, open_shop
 from counterfoil.simulation.process import RECEIPT_TTL_SECONDS, TTL_SECONDS, CommandProcess, make_task
-from counterfoil.simulation.projector import Projector, to_json
+from counterfoil.simulation.projector import Projector
+from counterfoil.simulation.read_models import ReadModels, replayed
+from counterfoil.simulation.read_side import ByBus, ReadSide
 from counterfoil.simulation.scenario import Scenario
 from counterfoil.simulation.shop import Shop
 from counterfoil.simulation.shopper import Shopper
@@ -65,8 +67,10 @@ class _Run:
         self._books = Books(self._world, self._tell)
         self._processes = [CommandProcess(self._world, self._books, n) for n in range(PROCESSES_COUNT)]
         self._courier = Courier(self._world, self._processes)
-        self._projector = Projector(self._world)
-        self._shop = Shop(self._world, self._processes, self._projector, history)
+        self._models = ReadModels(self._world.log)
+        fed_by: type[ByBus | Projector] = ByBus if scenario.by_bus else Projector
+        self._read_side: ReadSide = fed_by(self._world, self._models)
+        self._shop = Shop(self._world, self._processes, self._models, history)
         self._latest_offset_seconds = 0.0
         self._away_until_seconds = 0.0
         self._is_over = False
@@ -76,7 +80,7 @@ class _Run:
         for process in self._processes:
             process.on_crash = self._restart_later
             await process.start()
-        projecting = self._apart(self._projector.run())
+        projecting = self._apart(self._read_side.run())
         operators = [person for person in scenario.people if person.owner == "operator"]
         shoppers = [person for person in scenario.people if person.owner != "operator"]
         await open_shop(self._shop, scenario.stock)
@@ -91,9 +95,11 @@ class _Run:
         await self._wait_for_the_end()
         await self._shop.ask_every_key_again()
         if scenario.asks_when_expired:  # what bought is told so, what was refused begins anew
+            world.outages.note_jump(RECEIPT_TTL_SECONDS)
             world.loop.jump(RECEIPT_TTL_SECONDS)
             await self._shop.ask_every_key_again()
             await self._wait_for_the_end()
+        await self._read_side.finish()
         projecting.cancel()
         self._is_over = True
         self._tell_all()
@@ -133,6 +139,8 @@ class _Run:
             case "restart":
                 for process in hit:
                     self._apart(self._restart(process))
+            case _:
+                self._read_side.befall(fault.kind, fault.seconds)
 
     def _end_faults(self) -> None:
         self._world.adversity.end()
@@ -176,15 +184,16 @@ class _Run:
 
     def _tell_all(self) -> None:
         history, world = self._history, self._world
-        history.replayed_views = to_json(self._projector.catch_up())
-        history.views = to_json(self._projector.views)
+        events = (event for _, event in world.log.read_on(0, len(world.log.rows)))
+        history.replayed_views = replayed(world.log, events).to_json()
+        history.views = self._models.to_json()
         history.rows, history.committed_at_seconds = world.log.rows, world.log.committed_at_seconds
         history.books = self._books.entries
         history.store_outages, history.provider_outages = world.outages.of_store, world.outages.of_provider
         history.webhooks = self._courier.taken
         history.occasions_count = world.adversity.occasions_count
         history.happened = world.adversity.happened
-        history.faults_of_ours += self._courier.faults
+        history.faults_of_ours += [*self._courier.faults, *self._read_side.faults]
         history.crashes_count = sum(process.crashes_count for process in self._processes)
         history.commands_count = len(history.asked) + len(self._courier.taken)
         history.seconds = world.now_seconds

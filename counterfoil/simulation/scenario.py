@@ -17,6 +17,7 @@ OPENS_AT_SECONDS: Final = 2.0
 # So long they come in, each day; the rest of it only the resumption is at work.
 OPEN_SECONDS: Final = 300.0
 DAY_SECONDS: Final = 86_400.0
+BY_BUS_SHARE: Final = 0.6
 T = TypeVar("T")
 _TOKENS: Final = (
     ("tok_ok", 48),
@@ -47,7 +48,7 @@ _FAULTS: Final[tuple[tuple[FaultKind, int], ...]] = (
     ("append_late", 5), ("crash_before_call", 8), ("crash_after_call", 10), ("call_refused", 6), ("call_doubled", 6),
     ("reply_lost", 8), ("provider_goes_dark", 3), ("reply_late", 6), ("webhook_late", 8), ("webhook_doubled", 5),
     ("webhook_answer_lost", 5), ("store_away", 4), ("provider_away", 6), ("clock_off", 4), ("time_jump", 2),
-    ("restart", 3),
+    ("restart", 3), ("relay_changes", 4), ("worker_dies", 4), ("bus_away", 2),
 )  # fmt: skip
 
 
@@ -79,13 +80,18 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """All that a run is made of, but for what the dice of `seed` say on the way."""
+    """All that a run is made of, but for what the dice of `seed` say on the way.
+
+    `by_bus`: the read models are fed over a bus, not from the log itself. `shuffled`: of what is ready at one moment
+    the dice say what comes first.
+    """
 
     seed: int
     stock: tuple[tuple[str, str, int], ...]  # SKU, warehouse, units
     people: tuple[Person, ...]
     faults: tuple[Fault, ...]
     shuffled: bool = True
+    by_bus: bool = False
     asks_when_expired: bool = False  # with every key once more, a day after it was told its answer
 
     def without(self, *, people: frozenset[int] = frozenset(), faults: frozenset[int] = frozenset()) -> Scenario:
@@ -134,7 +140,8 @@ def draw(seed: int, *, days: int = 1, shoppers_count: int = 55, faults_count: in
             actions = tuple(_operating(dice, mix, skus) for _ in range(shoppers_count * 2))
             people.append(Person("operator", opens_at, actions))
         faults += [_fault(dice, mix, opens_at) for _ in range(faults_count)]
-    return Scenario(seed, stock, tuple(people), tuple(faults), shuffled=dice.random() < 0.8, asks_when_expired=True)
+    shuffled, by_bus = dice.random() < 0.8, dice.random() < BY_BUS_SHARE
+    return Scenario(seed, stock, tuple(people), tuple(faults), shuffled, by_bus, asks_when_expired=True)
 
 
 def _shopper(dice: Random, mix: _Mix, name: str, comes_at_seconds: float, skus: list[str]) -> list[Person]:
@@ -180,6 +187,9 @@ def _fault(dice: Random, mix: _Mix, opens_at_seconds: float) -> Fault:
         "store_away": 1 + dice.random() * 20,
         "provider_away": dice.choice((5.0, 30.0, 300.0, 750.0)),
         "clock_off": dice.choice((-30.0, 2.0, 30.0, 700.0)),
+        "relay_changes": dice.random() * 6,
+        "worker_dies": dice.choice((0.5, 5.0, 60.0)),
+        "bus_away": dice.choice((3.0, 30.0)),
         "time_jump": dice.choice((15.0, 330.0, 700.0)),
     }.get(kind, 0.0)
     process = ANY_PROCESS if dice.random() < 0.5 else dice.randrange(PROCESSES_COUNT)

@@ -10,7 +10,7 @@ from uuid import UUID
 from counterfoil.simulation.desk import Reply, Request, serve
 from counterfoil.simulation.history import Asked, History
 from counterfoil.simulation.process import CommandProcess
-from counterfoil.simulation.projector import Projector
+from counterfoil.simulation.read_models import ReadModels
 from counterfoil.simulation.world import World
 
 ATTEMPTS_LIMIT_COUNT: Final = 8
@@ -18,12 +18,10 @@ IN_PROGRESS: Final = "/problems/in-progress"
 
 
 class Shop:
-    def __init__(
-        self, world: World, processes: Sequence[CommandProcess], projector: Projector, history: History
-    ) -> None:
+    def __init__(self, world: World, processes: Sequence[CommandProcess], models: ReadModels, history: History) -> None:
         self.world = world
-        self.views = projector.views
-        self.orders = projector.orders
+        self.views = models.views
+        self.orders = models.orders
         self._processes = processes
         self._history = history
 

@@ -17,10 +17,15 @@ from commandside.payments import guarded
 from commandside.payments.settle import settle
 from commandside.saga import capturing, checkout, resumption
 from counterfoil.simulation.loop import VirtualLoop
+from streams import agents, feeder
 
 # Each reads `time.monotonic` or `time.perf_counter`, or writes log lines. A test finds a module that is missing here.
-READ_TIME: tuple[ModuleType, ...] = (deciding, writer, checkout, resumption)
-WRITE_LINES: tuple[ModuleType, ...] = (writer, snapshotting, capturing, checkout, resumption, guarded)
+READ_TIME: tuple[ModuleType, ...] = (deciding, writer, checkout, resumption, agents)
+WRITE_LINES: tuple[ModuleType, ...] = (
+    writer, snapshotting, capturing, checkout, resumption, guarded, agents, feeder,
+)  # fmt: skip
+# How often a worker looks whether anything is new of it, in seconds: half of the time of a run would go into that.
+AT_LEISURE = ((agents, "WATCH_SECONDS", 10.0),)
 EXPECTED = frozenset({"capture refused"})
 LONGEST_STEP_SECONDS = 0.000_2
 
@@ -75,6 +80,9 @@ def under_the_seed(loop: VirtualLoop, dice: Random) -> Iterator[Lines]:
     kept += [(module, "_log", module._log) for module in WRITE_LINES]
     for module, name, _ in kept:
         setattr(module, name, clockwork if name == "time" else lines)
+    for module, name, seconds in AT_LEISURE:
+        kept.append((module, name, getattr(module, name)))
+        setattr(module, name, seconds)
     defaults.update(clock=clockwork.monotonic, jitter=dice.random)
     try:
         yield lines

@@ -41,6 +41,8 @@ from domain.events.stock import StockReleased, StockReserved, StockRestocked
 from domain.values import Cause, Item, Money, OrderLine
 from projections import stock_level
 from projections.versions import advance, is_next
+from streams import agents
+from streams.places import Place
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -325,6 +327,21 @@ def hold_the_stock_and_refuse_for_want_of_payments(patch: pytest.MonkeyPatch) ->
     patch.setattr(CheckoutSaga, "_authorise_unless_hurried", authorise_or_refuse)
 
 
+def believe_in_what_the_bus_forgot(patch: pytest.MonkeyPatch) -> None:
+    async def fill_nothing(*_: Any) -> int:
+        return 0
+
+    patch.setattr(agents, "fill", fill_nothing)
+
+
+def begin_beyond_what_was_taken(patch: pytest.MonkeyPatch) -> None:
+    def advance_too_far(self: Place, last_offset: int) -> None:
+        self.next_offset = last_offset + 40
+
+    patch.setattr(Place, "advance", advance_too_far)
+    patch.setattr(Place, "check", lambda self, first_offset: None)
+
+
 PLANTED: Final[Mapping[str, Plant]] = {
     plant.__name__: plant
     for plant in (
@@ -360,5 +377,7 @@ PLANTED: Final[Mapping[str, Plant]] = {
         buy_again_with_an_expired_key,
         let_a_key_expire_before_its_time,
         hold_the_stock_and_refuse_for_want_of_payments,
+        believe_in_what_the_bus_forgot,
+        begin_beyond_what_was_taken,
     )
 }

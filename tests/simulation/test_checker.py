@@ -119,9 +119,9 @@ def test_a_capture_that_the_log_does_not_have(history: History) -> None:
 def test_a_checkout_that_ended_too_late(history: History) -> None:
     place = _place(history, "checkout.expired.v1")
     row = history.rows[place]
-    late = msgspec.json.encode({**msgspec.json.decode(row[4]), "timestamp": "2026-03-02T08:00:00+00:00"})
+    late = msgspec.json.encode({**msgspec.json.decode(row[4]), "timestamp": "2026-03-04T08:00:00+00:00"})
     history.rows[place] = (*row[:4], late)
-    history.committed_at_seconds[place:] = [at + 86_400.0 for at in history.committed_at_seconds[place:]]
+    history.committed_at_seconds[place:] = [at + 3 * 86_400.0 for at in history.committed_at_seconds[place:]]
     assert _says(history, "s after its time was up")
 
 

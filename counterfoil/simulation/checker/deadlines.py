@@ -63,10 +63,14 @@ def _ended(order: Order, started: Event, reading: _Reading, answered: Mapping[st
 
 def _captured(order: Order, reading: _Reading) -> Iterator[str]:
     end = order.captured or order.released or order.refused
-    if order.placed is not None and end is not None:
-        took_seconds = _counted(reading.at_seconds(order.placed), reading.at_seconds(end), reading.outages)
-        if took_seconds > CAPTURES_WITHIN_SECONDS and not order.was_lost:
-            yield f"its money was taken or let go {took_seconds:.1f} s after it was placed"
+    if order.placed is None or end is None or order.was_lost:
+        return
+    ended_at = reading.at_seconds(end)
+    by_clock = _seconds_between(order.placed.data["timestamp"], end.data["timestamp"])
+    begins = (reading.at_seconds(order.placed), ended_at - by_clock)
+    took_seconds = min(_counted(since, ended_at, reading.outages) for since in begins)
+    if took_seconds > CAPTURES_WITHIN_SECONDS:
+        yield f"its money was taken or let go {took_seconds:.1f} s after it was placed"
 
 
 def _counted(since: float, until: float, outages: Sequence[Span]) -> float:

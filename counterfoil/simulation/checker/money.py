@@ -9,7 +9,7 @@ from counterfoil.simulation.checker.evidence import Json
 from counterfoil.simulation.checker.orders import Order
 
 # So long may a capture be on its way to the provider: who asked for it did not know of what was asked for since.
-UNDER_WAY_LIMIT_SECONDS = 30.0
+UNDER_WAY_LIMIT_SECONDS = 2.0
 
 
 def broken_money(
