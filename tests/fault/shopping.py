@@ -13,6 +13,7 @@ from typing import Any, Final
 from tests.e2e.client import ADDRESS
 from tests.fault.asking import Door, Told, person
 from tests.fault.records import Purchase, Records, Request
+from tests.waiting import eventually
 
 WAREHOUSE: Final = "main"
 TOKENS: Final = (
@@ -24,7 +25,9 @@ SETUP_TIMEOUT_SECONDS: Final = 30
 PAUSE_SECONDS: Final = (0.1, 0.4)
 UNANSWERED_PAUSE_SECONDS: Final = (0.3, 0.6)
 PRICE_MINOR: Final = 250
-FIRST_UNITS: Final = 20
+FIRST_UNITS: Final = 8
+ENOUGH_SOLD_COUNT: Final = 15
+ENOUGH_WITHIN_SECONDS: Final = 60
 AT_ONCE_COUNT: Final = 4  # a shopper whose checkout was interrupted goes on with the next one meanwhile
 
 
@@ -47,6 +50,15 @@ class Shopping:
         self.records = Records(tuple(f"{self.prefix}-{letter}" for letter in "abcdef"[: self.skus_count]))
         self._operator = person("olga", "operator")
         self._auditor = person("ada-the-auditor", "auditor")
+
+    async def until_worth_a_look(self) -> None:
+        """Until enough was sold, and somebody came too late. Raises AssertionError when that takes too long."""
+
+        async def progress() -> tuple[int, int]:
+            sold = sum(purchase.outcome == "placed" for purchase in self.records.purchases)
+            return sold, sum(told.problem == "insufficient-stock" for _, told in self.records.all_told())
+
+        await eventually(progress, lambda done: done[0] >= ENOUGH_SOLD_COUNT and done[1] > 0, ENOUGH_WITHIN_SECONDS)
 
     def stop(self) -> None:
         """Nobody begins anything new; what was begun is asked for until it is answered."""
@@ -151,7 +163,7 @@ class Shopping:
         draw = random.Random(f"operator {sku} {self.seed}")  # noqa: S311
         while not self._stopping.is_set():
             if draw.random() < 0.8:
-                told = await self._request(door, "receive", sku, draw.randint(1, 12))
+                told = await self._request(door, "receive", sku, draw.randint(1, 9))
             else:
                 told = await self._request(door, "count", sku, draw.choice((-9, -3, -2, -1, 1, 2)))
             while not told.is_known:  # as they are told to: whoever does not know looks first

@@ -64,8 +64,9 @@ def ensure_kept(evidence: Evidence, faults_count: int) -> None:
         raise
     told = evidence.told()
     assert evidence.faults.total() == faults_count
-    assert told["check out 201"] > faults_count and told["add 409 insufficient-stock"] > 0, told
-    assert told.total() - sum(count for said, count in told.items() if said.endswith("unanswered")) > 10 * faults_count
+    assert told["check out 201"] + told["check out 202"] >= 15 * len(evidence.runs)
+    assert told["add 409 insufficient-stock"] + told["check out 409 insufficient-stock"] >= len(evidence.runs)
+    assert any("unanswered" in said for said in told), "nobody was ever interrupted"
     assert not {"command-api", "provider"} & {part for part, count in evidence.ended_by_itself.items() if count}
 
 
@@ -102,8 +103,8 @@ def with_request(evidence: Evidence, change: Callable[[Request], Request]) -> Ev
 
 
 def refused_for_nothing(look: Request) -> Request:
-    there = look.told.body["state"]["on_hand"] - look.told.body["state"]["reserved"]
-    body = {"type": "/problems/insufficient-stock", "requested": there + 2, "available": there + 1}
+    """With figures that all the receipts of which nobody was told cannot explain."""
+    body = {"type": "/problems/insufficient-stock", "requested": 1_001, "available": 1_000}
     later = look.told.returned + 1
     return replace(look, kind="add", told=Told(later, later, 409, body))
 
@@ -145,7 +146,7 @@ TAMPERED: dict[str, Callable[[Evidence], Evidence]] = {
     "an answer that is a fault of ours": lambda e: with_request(
         e, lambda look: replace(look, told=replace(look.told, status=500))
     ),
-    "a refusal while there was enough": lambda e: with_request(e, refused_for_nothing),
+    "a refusal with figures that never were": lambda e: with_request(e, refused_for_nothing),
     "a receipt that was lost": lambda e: with_request(e, lost_receipt),
     "a reservation without an end": without_the_last_end_of_a_reservation,
     "a page that shows something else": with_another_page,
