@@ -35,8 +35,8 @@ class Adversary:
             f"kill {part}": self._killing(part)
             for part in ("command-api", "provider", "postgres", "valkey", "projector")
         }
-        kills["kill command-api before it hears of its append"] = self._met("command-api", self.shop.database)
-        kills["kill command-api before it hears of its payment"] = self._met("command-api", self.shop.payments)
+        kills["kill command-api before it hears of postgres"] = self._met("command-api", self.shop.database)
+        kills["kill command-api before it hears of the provider"] = self._met("command-api", self.shop.payments)
         kills["kill postgres after it has answered"] = self._met("postgres", self.shop.database)
         kills["kill provider after it has answered"] = self._met("provider", self.shop.payments)
         cuts = {

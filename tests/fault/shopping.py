@@ -7,6 +7,7 @@ import random
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any, Final
 
@@ -95,10 +96,11 @@ class Shopping:
                     "category": ["Home"],
                     "price": {"amount": PRICE_MINOR, "currency": "GBP"},
                 }
-                while (await door.ask(self._operator, "POST", "/v1/products", product)).status not in (201, 409):
-                    continue
+                create = partial(door.ask, self._operator, "POST", "/v1/products", product)
+                await eventually(create, lambda told: told.status in (201, 409), SETUP_TIMEOUT_SECONDS)
                 while (await self._request(door, "look", sku, 0)).status != 200:
                     await self._request(door, "receive", sku, FIRST_UNITS)
+                    await asyncio.sleep(PAUSE_SECONDS[0])
 
     async def _shop(self, door: Door, number: int) -> None:
         draw = random.Random(f"shopper {number} {self.prefix} {self.seed}")  # noqa: S311
