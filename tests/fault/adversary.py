@@ -30,13 +30,13 @@ class Adversary:
 
     def __post_init__(self) -> None:
         self._draw = random.Random(f"adversary {self.seed}")  # noqa: S311
-        self._killed: set[str] = set()
         ways = {"clients": self.shop.clients, "database": self.shop.database, "payments": self.shop.payments}
         kills: dict[str, Callable[[], Awaitable[None]]] = {
-            f"kill {part}": self._killing(part) for part in ("command-api", "provider", "postgres", "valkey")
+            f"kill {part}": self._killing(part)
+            for part in ("command-api", "provider", "postgres", "valkey", "projector")
         }
-        kills["kill command-api before it hears of its append"] = self._met("command-api", self.shop.database)
-        kills["kill command-api before it hears of its payment"] = self._met("command-api", self.shop.payments)
+        kills["kill command-api before it hears of postgres"] = self._met("command-api", self.shop.database)
+        kills["kill command-api before it hears of the provider"] = self._met("command-api", self.shop.payments)
         kills["kill postgres after it has answered"] = self._met("postgres", self.shop.database)
         kills["kill provider after it has answered"] = self._met("provider", self.shop.payments)
         cuts = {
@@ -53,10 +53,7 @@ class Adversary:
         self._kills, self._cuts = kills, cuts
 
     async def strike(self, faults_count: int, kills_share: float = 0.4) -> None:
-        """So many faults one after another, each when what it is to hit works; and all works again at the end.
-
-        Every second kill is one in the middle of something.
-        """
+        """So many faults one after another, each when what it is to hit works; and all works again at the end."""
         for _ in range(faults_count):
             names = self._kills if self._draw.random() < kills_share else self._cuts
             name = self._draw.choice(sorted(names))
@@ -69,6 +66,7 @@ class Adversary:
     def _killing(self, part: str) -> Callable[[], Awaitable[None]]:
         async def kill() -> None:
             await self._until_all_work()
+            await self.shop.parts[part].until_ready()
             self.shop.parts[part].kill()
             await self._start_again(part)
 

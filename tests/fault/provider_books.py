@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ import httpx
 
 ANSWER_TIMEOUT_SECONDS: Final = 10
 PAGE_SIZE_PAYMENTS: Final = 1_000
+POLL_SECONDS: Final = 0.2
 # What each status of a payment means, and the only place that says so.
 MONEY_TAKEN: Final = frozenset({"charged", "captured"})
 MONEY_HELD: Final = frozenset({"authorised", "pending", "processing"})
@@ -47,6 +50,16 @@ def read_payments(provider_url: str) -> list[Payment]:
             found += [_payment(entry) for entry in page["payments"]]
             after = page["next_after"]
     return found
+
+
+async def settled_payments(provider_url: str, within_seconds: float) -> list[Payment]:
+    """All there are, once no money is only held any more, or the time is up."""
+    until = time.monotonic() + within_seconds
+    while True:
+        found = await asyncio.to_thread(read_payments, provider_url)
+        if not any(payment.is_open for payment in found) or time.monotonic() > until:
+            return found
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def ensure_kept_for(payments: Iterable[Payment], due: Mapping[str, int]) -> None:

@@ -15,7 +15,7 @@ from tests.fault.adversary import Adversary
 from tests.fault.asking import Door, person
 from tests.fault.evidence import Evidence
 from tests.fault.ledger import read_ledger
-from tests.fault.provider_books import read_payments
+from tests.fault.provider_books import settled_payments
 from tests.fault.shop_in_parts import ShopInParts, a_shop_in_parts
 from tests.fault.shopping import Shopping
 
@@ -49,8 +49,11 @@ async def evidence_of(
                 adversary = Adversary(shop, f"{number} {seed}")
                 await adversary.strike(faults_count)
                 faults += adversary.done
+                await shopping.until_worth_a_look()
                 shopping.stop()
-        await until_all_has_ended(shop.database_url, reservation_ttl_seconds + ENDED_AFTER_RESERVATION_SECONDS)
+        ended_within_seconds = reservation_ttl_seconds + ENDED_AFTER_RESERVATION_SECONDS
+        await until_all_has_ended(shop.database_url, ended_within_seconds)
+        payments = await settled_payments(shop.provider_url, ended_within_seconds)
         for shopping in shoppings:
             await shopping.look_at_the_end()
         log = read_ledger(shop.database_url).log
@@ -59,7 +62,7 @@ async def evidence_of(
         return Evidence(
             runs=[shopping.records for shopping in shoppings],
             log=log,
-            payments=read_payments(shop.provider_url),
+            payments=payments,
             shown=await shown_by(shop, orders, skus, log[-1].position),
             faults=faults,
             ended_by_itself={name: part.ends_count for name, part in shop.parts.items()},

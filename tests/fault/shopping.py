@@ -7,12 +7,14 @@ import random
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any, Final
 
 from tests.e2e.client import ADDRESS
 from tests.fault.asking import Door, Told, person
 from tests.fault.records import Purchase, Records, Request
+from tests.waiting import eventually
 
 WAREHOUSE: Final = "main"
 TOKENS: Final = (
@@ -23,8 +25,12 @@ PATIENCE_SECONDS: Final = 75
 SETUP_TIMEOUT_SECONDS: Final = 30
 PAUSE_SECONDS: Final = (0.1, 0.4)
 UNANSWERED_PAUSE_SECONDS: Final = (0.3, 0.6)
+THINKING_SECONDS: Final = 0.5
 PRICE_MINOR: Final = 250
-FIRST_UNITS: Final = 20
+FIRST_UNITS: Final = 8
+PLENTY_UNITS: Final = 6
+ENOUGH_SOLD_COUNT: Final = 15
+ENOUGH_WITHIN_SECONDS: Final = 60
 AT_ONCE_COUNT: Final = 4  # a shopper whose checkout was interrupted goes on with the next one meanwhile
 
 
@@ -47,6 +53,15 @@ class Shopping:
         self.records = Records(tuple(f"{self.prefix}-{letter}" for letter in "abcdef"[: self.skus_count]))
         self._operator = person("olga", "operator")
         self._auditor = person("ada-the-auditor", "auditor")
+
+    async def until_worth_a_look(self) -> None:
+        """Until enough was sold, and somebody came too late. Raises AssertionError when that takes too long."""
+
+        async def progress() -> tuple[int, int]:
+            sold = sum(purchase.outcome == "placed" for purchase in self.records.purchases)
+            return sold, sum(told.problem == "insufficient-stock" for _, told in self.records.all_told())
+
+        await eventually(progress, lambda done: done[0] >= ENOUGH_SOLD_COUNT and done[1] > 0, ENOUGH_WITHIN_SECONDS)
 
     def stop(self) -> None:
         """Nobody begins anything new; what was begun is asked for until it is answered."""
@@ -81,10 +96,11 @@ class Shopping:
                     "category": ["Home"],
                     "price": {"amount": PRICE_MINOR, "currency": "GBP"},
                 }
-                while (await door.ask(self._operator, "POST", "/v1/products", product)).status not in (201, 409):
-                    continue
+                create = partial(door.ask, self._operator, "POST", "/v1/products", product)
+                await eventually(create, lambda told: told.status in (201, 409), SETUP_TIMEOUT_SECONDS)
                 while (await self._request(door, "look", sku, 0)).status != 200:
                     await self._request(door, "receive", sku, FIRST_UNITS)
+                    await asyncio.sleep(PAUSE_SECONDS[0])
 
     async def _shop(self, door: Door, number: int) -> None:
         draw = random.Random(f"shopper {number} {self.prefix} {self.seed}")  # noqa: S311
@@ -109,18 +125,20 @@ class Shopping:
         for sku, quantity in items.items():
             told = await self._request(door, "add", sku, quantity, who)
             if told.status != 200:
-                await asyncio.sleep(draw.uniform(*PAUSE_SECONDS))
+                await asyncio.sleep(draw.uniform(*(PAUSE_SECONDS if told.is_known else UNANSWERED_PAUSE_SECONDS)))
                 return None
         purchase = Purchase(who, f"key-of-{who}", items, draw.choice(TOKENS))
         self.records.purchases.append(purchase)
         return purchase
 
     async def _buy(self, door: Door, purchase: Purchase, draw: random.Random) -> None:
+        # What is in the cart may be gone by then.
+        await asyncio.sleep(draw.uniform(0, THINKING_SECONDS))
         until = time.monotonic() + PATIENCE_SECONDS
         while purchase.answer is None and time.monotonic() < until:
             purchase.asked.append(told := await self._check_out(door, purchase))
             if not told.is_known:
-                await asyncio.sleep(draw.uniform(*PAUSE_SECONDS))
+                await asyncio.sleep(draw.uniform(*(PAUSE_SECONDS if told.status == 409 else UNANSWERED_PAUSE_SECONDS)))
         if draw.random() < 0.1:
             purchase.asked.append(await self._check_out(door, purchase))
         if purchase.order_id is not None and draw.random() < 0.2:
@@ -130,7 +148,8 @@ class Shopping:
         path = f"/v1/audit/order/{purchase.order_id}"
         while purchase.outcome == "" and purchase.order_id is not None and time.monotonic() < until:
             await self._insist(door, purchase, purchase.followed, "GET", path, until)
-            await asyncio.sleep(draw.uniform(*PAUSE_SECONDS))
+            if purchase.outcome == "":
+                await asyncio.sleep(draw.uniform(*UNANSWERED_PAUSE_SECONDS))
 
     async def _insist(
         self, door: Door, purchase: Purchase, told: list[Told], method: str, path: str, until: float
@@ -140,24 +159,27 @@ class Shopping:
             told.append(await door.ask(who, method, path))
             if told[-1].is_known:
                 return
-            await asyncio.sleep(PAUSE_SECONDS[0])
+            await asyncio.sleep(UNANSWERED_PAUSE_SECONDS[0])
 
     async def _check_out(self, door: Door, purchase: Purchase) -> Told:
         body = {"shipping_address": ADDRESS, "payment_token": purchase.token}
         return await door.ask(person(purchase.who), "POST", "/v1/checkout", body, Idempotency_Key=purchase.key)
 
     async def _keep_stock(self, door: Door, sku: str) -> None:
-        """Receives a little less than is bought, and counts."""
+        """Receives when little is left, and counts: there is to be too little again and again."""
         draw = random.Random(f"operator {sku} {self.seed}")  # noqa: S311
+        there = 0
         while not self._stopping.is_set():
-            if draw.random() < 0.8:
-                told = await self._request(door, "receive", sku, draw.randint(1, 12))
+            if there < PLENTY_UNITS and draw.random() < 0.8:
+                told = await self._request(door, "receive", sku, draw.randint(1, 9))
             else:
-                told = await self._request(door, "count", sku, draw.choice((-9, -3, -2, -1, 1, 2)))
+                told = await self._request(door, "count", sku, draw.choice((-9, -3, -2, -1, 1)))
+            if told.status == 200:
+                there = told.body["available"]
             while not told.is_known:  # as they are told to: whoever does not know looks first
                 await asyncio.sleep(draw.uniform(*UNANSWERED_PAUSE_SECONDS))
                 told = await self._request(door, "look", sku, 0)
-            await asyncio.sleep(draw.uniform(0.03, 0.2))
+            await asyncio.sleep(draw.uniform(0.1, 0.4))
 
     async def _look_around(self, door: Door) -> None:
         draw = random.Random(f"auditor {self.prefix} {self.seed}")  # noqa: S311

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.fault.asking import Told
-from tests.fault.linearizability import NotLinearizable, Operation, ensure_linearizable
+from tests.fault.linearizability import NotLinearizable, Operation, TooManyStates, ensure_linearizable
 from tests.fault.records import Purchase, Records, Request
 from tests.fault.stock_model import (
     CountRefused,
@@ -38,10 +38,16 @@ def history_of(sku: str, records: Records) -> list[Did]:
 
 
 def ensure_explained(sku: str, records: Records) -> int:
-    """Returns how many operations there were. Raises AssertionError with the history, and what is wrong with it."""
+    """Returns how many operations there were.
+
+    Raises AssertionError with the history, and what is wrong with it; TooManyStates with the history.
+    """
     history = history_of(sku, records)
     try:
         ensure_linearizable(history, Stock(), step, too_late=too_late)
+    except TooManyStates as error:
+        error.add_note("\n".join([f"{sku}:", *(_line(did, history[0].called) for did in history)]))
+        raise
     except NotLinearizable as error:
         raise AssertionError(f"{sku}: {error}\n{readable(history, error)}") from error
     return len(history)

@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -22,16 +23,13 @@ from tests.fault.runs import evidence_of
 SEED: Final = os.environ.get("COUNTERFOIL_TEST_SEED", "0")
 SHORT_FAULTS_COUNT: Final = 6
 LONG_RUNS_COUNT: Final = 20
-LONG_FAULTS_COUNT: Final = 11
+LONG_FAULTS_COUNT: Final = 10
 
 
 @pytest.fixture(scope="module")
 def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     """Of one short run, whose reservations end before an interrupted checkout would be taken up."""
-    folder = tmp_path_factory.mktemp("short")
-    return asyncio.run(
-        evidence_of(folder, SEED, runs_count=1, faults_count=SHORT_FAULTS_COUNT, reservation_ttl_seconds=4)
-    )
+    return asyncio.run(gather(tmp_path_factory.mktemp("short"), 1, SHORT_FAULTS_COUNT, reservation_ttl_seconds=4))
 
 
 def test_a_short_run_keeps_all_promises(evidence: Evidence) -> None:
@@ -40,19 +38,25 @@ def test_a_short_run_keeps_all_promises(evidence: Evidence) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-async def test_twenty_runs_with_more_than_two_hundred_faults_keep_all_promises(
+async def test_twenty_runs_with_two_hundred_faults_keep_all_promises(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    evidence = await evidence_of(
-        tmp_path_factory.mktemp("long"),
-        SEED,
-        runs_count=LONG_RUNS_COUNT,
-        faults_count=LONG_FAULTS_COUNT,
-        reservation_ttl_seconds=8,
-    )
+    folder = tmp_path_factory.mktemp("long")
+    evidence = await gather(folder, LONG_RUNS_COUNT, LONG_FAULTS_COUNT, reservation_ttl_seconds=8)
     ensure_kept(evidence, faults_count=LONG_RUNS_COUNT * LONG_FAULTS_COUNT)
     assert LONG_RUNS_COUNT * LONG_FAULTS_COUNT >= 200
     assert len(evidence.faults) >= 20, "faults of nearly every kind"
+
+
+async def gather(folder: Path, runs_count: int, faults_count: int, reservation_ttl_seconds: int) -> Evidence:
+    print(f"COUNTERFOIL_TEST_SEED={SEED}, the parts' logs are in {folder}")  # pytest shows it when something fails
+    return await evidence_of(
+        folder,
+        SEED,
+        runs_count=runs_count,
+        faults_count=faults_count,
+        reservation_ttl_seconds=reservation_ttl_seconds,
+    )
 
 
 def ensure_kept(evidence: Evidence, faults_count: int) -> None:
@@ -64,8 +68,9 @@ def ensure_kept(evidence: Evidence, faults_count: int) -> None:
         raise
     told = evidence.told()
     assert evidence.faults.total() == faults_count
-    assert told["check out 201"] > faults_count and told["add 409 insufficient-stock"] > 0, told
-    assert told.total() - sum(count for said, count in told.items() if said.endswith("unanswered")) > 10 * faults_count
+    assert told["check out 201"] + told["check out 202"] >= 15 * len(evidence.runs)
+    assert told["add 409 insufficient-stock"] + told["check out 409 insufficient-stock"] >= len(evidence.runs)
+    assert any("unanswered" in said for said in told), "nobody was ever interrupted"
     assert not {"command-api", "provider"} & {part for part, count in evidence.ended_by_itself.items() if count}
 
 
@@ -102,8 +107,8 @@ def with_request(evidence: Evidence, change: Callable[[Request], Request]) -> Ev
 
 
 def refused_for_nothing(look: Request) -> Request:
-    there = look.told.body["state"]["on_hand"] - look.told.body["state"]["reserved"]
-    body = {"type": "/problems/insufficient-stock", "requested": there + 2, "available": there + 1}
+    """With figures that all the receipts of which nobody was told cannot explain."""
+    body = {"type": "/problems/insufficient-stock", "requested": 1_001, "available": 1_000}
     later = look.told.returned + 1
     return replace(look, kind="add", told=Told(later, later, 409, body))
 
@@ -145,7 +150,7 @@ TAMPERED: dict[str, Callable[[Evidence], Evidence]] = {
     "an answer that is a fault of ours": lambda e: with_request(
         e, lambda look: replace(look, told=replace(look.told, status=500))
     ),
-    "a refusal while there was enough": lambda e: with_request(e, refused_for_nothing),
+    "a refusal with figures that never were": lambda e: with_request(e, refused_for_nothing),
     "a receipt that was lost": lambda e: with_request(e, lost_receipt),
     "a reservation without an end": without_the_last_end_of_a_reservation,
     "a page that shows something else": with_another_page,

@@ -17,7 +17,7 @@ from tests.e2e.running_shop import RunningShop, a_shop
 from tests.fault.accounts import Accounts
 from tests.fault.asking import Door, Person, Told, person
 from tests.fault.ledger import read_ledger
-from tests.fault.provider_books import ensure_kept_for, read_payments
+from tests.fault.provider_books import Payment, ensure_kept_for, settled_payments
 from tests.fault.records import Purchase
 from tests.fault.runs import until_all_has_ended
 from tests.waiting import eventually
@@ -93,11 +93,10 @@ class Sale:
     async def _pid(self) -> int:
         return self.shop.pids().get("command-api", 0)
 
-    def ensure_exact(self, database_url: str) -> None:
+    def ensure_exact(self, accounts: Accounts, payments: list[Payment]) -> None:
         """So many placed and charged as there were units; every other shopper told why."""
         others = self.shoppers_count - self.units_count
         assert self.told == {"placed": self.units_count, f"none of {SKU} left": others}, self.told
-        accounts, payments = Accounts.of(read_ledger(database_url).log), read_payments(self.shop.provider_url)
         placed = [order for order in accounts.orders.values() if order.standing == "placed"]
         assert len(placed) == self.units_count
         due = {order.order_id: 0 for order in accounts.orders.values()}
@@ -142,7 +141,8 @@ async def sell(folder: Path, shoppers_count: int, units_count: int, kill_at: tup
         await sale.run(kill_at)
         await asyncio.to_thread(shop.wait_until_ready)
         await until_all_has_ended(shop.database_url, ENDED_WITHIN_SECONDS)
-        sale.ensure_exact(shop.database_url)
+        payments = await settled_payments(shop.provider_url, ENDED_WITHIN_SECONDS)
+        sale.ensure_exact(Accounts.of(read_ledger(shop.database_url).log), payments)
 
 
 async def test_three_hundred_shoppers_for_ten_units(tmp_path: Path) -> None:
