@@ -13,7 +13,7 @@ from tests.fuzzing.asking import FIRST_SEED, Asking, operations
 from tests.fuzzing.counts import CASES_COUNT, REQUESTS_COUNT
 from tests.profiles import profile
 
-TIMEOUT_SECONDS = {"short": 120, "long": 900}[profile()]
+TIMEOUT_SECONDS = {"short": 240, "long": 1_800}[profile()]
 
 
 @pytest.mark.timeout(TIMEOUT_SECONDS)

@@ -17,7 +17,7 @@ from tests.fuzzing.counts import PROMISED_COUNT, REQUESTS_COUNT
 from tests.fuzzing.scenarios import Told, play, scenarios_of
 from tests.profiles import profile
 
-TIMEOUT_SECONDS = {"short": 120, "long": 900}[profile()]
+TIMEOUT_SECONDS = {"short": 240, "long": 1_800}[profile()]
 SCENARIOS_COUNT = {"short": 4, "long": 20}[profile()]  # of one seed
 INFERRED_EVERY = 3
 GIVEN_UP_SHARE = 0.2
