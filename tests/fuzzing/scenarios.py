@@ -31,8 +31,9 @@ from schemathesis.specs.openapi.stateful import is_root_allowed, transition
 from tests.e2e.running_shop import RunningShop
 from tests.fuzzing.asking import ADDRESS, ANSWER_TIMEOUT_SECONDS, EXCLUDED, SEED_VARIABLE, SKUS, ensure_answered
 from tests.fuzzing.both_pages import both_pages
+from tests.profiles import profile
 
-STEPS_COUNT: Final = 60
+STEPS_COUNT: Final = {"short": 30, "long": 60}[profile()]
 # Schemathesis takes what is named like a reference for one, and would not begin with it.
 BEGINNINGS: Final = ("POST /v1/products", "POST /v1/cart/items")
 OPERATORS: Final = ("/v1/products", "/v1/inventory", "/shipments/", "/receive")
