@@ -47,6 +47,7 @@ PRODUCTS_COUNT: Final = 5
 SKU_LIMIT_CHARACTERS: Final = 64
 _numbers = count(1)
 MEANT_SHARE: Final = 0.9
+FOR_A_CUSTOMER_SHARE: Final = 0.5
 WAITING_SHARE: Final = 0.002
 # Its other half is of the library's own making here: what is made up wrong may be put right on the way.
 NOT_CHECKED: Final[Any] = [*EXCLUDED, negative_data_rejection]
@@ -177,6 +178,8 @@ def scenarios_of(
             if "/audit/" in label:
                 return self.auditor
             if label.startswith(("POST", "PATCH")) and any(part in label for part in OPERATORS):
+                return self.operator
+            if label.endswith(("/cancel", "/returns")) and self.chance.random() < FOR_A_CUSTOMER_SHARE:
                 return self.operator
             return {} if self.is_guest and "merge" not in label else self.customer
 
