@@ -7,6 +7,9 @@
 READY := .venv/.complete
 RUN := .venv/bin/python -m
 
+# How many processes run tests. More than cores: much of the time a test waits for what it started.
+WORKERS := 3
+
 # Every cache stays in this folder.
 export PIP_CACHE_DIR := $(CURDIR)/.cache/pip
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -31,7 +34,7 @@ imports: $(READY) ## check who imports whom (import-linter)
 
 pytest: $(READY) ## run the tests (make pytest ARGS=tests/rules: some of them)
 	@$(RUN) ops.fetch || echo "The tests that need them are skipped, by name." >&2
-	$(RUN) pytest -n 2 --dist loadfile $(ARGS)
+	$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: $(READY) ## run all the benchmarks (make bench ARGS="--seconds 5 --json FILE"; about a quarter of an hour)
 	$(RUN) bench all $(ARGS)

@@ -17,7 +17,7 @@ from streams.rebuild import Progress, RebuildStopped
 from streams.verify_search import SearchVerification
 
 WINDOW_POSITIONS: Final = 2_000
-SWAPS_LIMIT_COUNT: Final = 60
+SWAPS_LIMIT_COUNT: Final = 1_000
 SHOWN_LIMIT_COUNT: Final = 20
 _Pool = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
 

@@ -1,1 +1,1 @@
-pytest_plugins = ["pytester", "tests.profiles", "tests.fixtures.servers", "tests.fixtures.stack"]
+pytest_plugins = ["pytester", "tests.profiles", "tests.distribution", "tests.fixtures.servers", "tests.fixtures.stack"]

@@ -17,7 +17,7 @@ from bench.server import a_folder
 
 THREADS_COUNT: Final = 2
 SLACK_SECONDS: Final = 60.0
-CONNECT_SECONDS: Final = 0.01
+CONNECT_SECONDS: Final = 0.03
 STATE_BYTES: Final = 250  # as ours
 
 CREATE: Final = """

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp
 
-from commandside.api import audit, cart, catalogue, checkout, inventory, ledger, orders, webhooks
-from commandside.api.answering import Problem
+from commandside.api import audit, cart, catalogue, checkout, inventory, ledger, orders, page, webhooks
 from commandside.api.lean import LeanRoute, Shortcut
 from commandside.payments.webhook import WebhookReader
 from commandside.write_side import WriteSide
@@ -39,6 +36,7 @@ def create_app(write_side: WriteSide, webhooks_of_payments: WebhookReader, query
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=page.operation_id,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # its own; ours are at /metrics
     )
     app.state.write_side = write_side
@@ -47,7 +45,7 @@ def create_app(write_side: WriteSide, webhooks_of_payments: WebhookReader, query
     for part in (catalogue, inventory, cart, checkout, orders, ledger, webhooks, audit):
         app.include_router(part.router)
     app.include_router(cart.hot)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = lambda: page.openapi(app)  # type: ignore[method-assign]
     return app
 
 
@@ -55,12 +53,3 @@ def shortcut(framework: ASGIApp) -> Shortcut:
     """The two writes that a sale is made of, without the framework in their way."""
     routes = [*cart.hot.routes, *checkout.router.routes]
     return Shortcut(framework, [route for route in routes if isinstance(route, LeanRoute)])
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    if app.openapi_schema is None:
-        schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        schema["components"]["schemas"]["Problem"] = Problem.model_json_schema()
-        webhooks.document_signature(schema, app.state.webhooks.signature_header)
-        app.openapi_schema = schema
-    return app.openapi_schema

@@ -56,8 +56,13 @@ class Problem(BaseModel):
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For OpenAPI: these statuses are problems."""
-    schema = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": _MEANING[status], "content": schema} for status in statuses}
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    described: dict[int | str, dict[str, Any]] = {
+        status: {"description": _MEANING[status], "content": content} for status in statuses
+    }
+    if 503 in described:
+        described[503]["headers"] = {"Retry-After": _RETRY_AFTER}
+    return described
 
 
 IF_MATCH = {
@@ -74,6 +79,7 @@ def parameters(*described: dict[str, Any]) -> dict[str, Any]:
     return {"parameters": list(described)}
 
 
+_RETRY_AFTER = {"description": "In seconds", "required": True, "schema": {"type": "integer", "minimum": 0}}
 _MEANING = {
     400: "Not JSON, or a header is missing",
     401: "Not signed in",

@@ -20,7 +20,10 @@ BUILDING: Final = "search_next"
 KEPT: Final = "search_kept"
 # Of who writes the tables that are being built; the live ones have their own (projection.WRITER_LOCK).
 BUILDER_LOCK: Final = 0x73656E65
-LOCK_TIMEOUT_SECONDS: Final = 1.0
+WRITER_TIMEOUT_SECONDS: Final = 1.0
+# Of each table. For all of them together it is less than the second after which Postgres looks for a deadlock: readers
+# take the tables in an order of their own, and of the two it is never they who are ended.
+LOCK_TIMEOUT_SECONDS: Final = 0.05
 
 _OF_A_PRODUCT: Final = ("documents", "vectors", "changes")
 _UPDATED_OFTEN: Final = ("products", "stock", "changes")
@@ -76,11 +79,13 @@ async def swap(connection: AsyncConnection[Any], writer_lock: int) -> bool:
     """The tables that were built are the live ones, which are kept. False, and nothing, while they hold less.
 
     Nobody writes the live ones meanwhile. Readers wait for as long as it takes to rename a dozen tables; where they do
-    not let go of them within LOCK_TIMEOUT_SECONDS, it raises psycopg.errors.LockNotAvailable, and nothing is done.
+    not let go of one within LOCK_TIMEOUT_SECONDS, or the writer of its lock within WRITER_TIMEOUT_SECONDS, it raises
+    psycopg.errors.LockNotAvailable, and nothing is done.
     """
     async with connection.transaction():
-        await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'".encode())
+        await connection.execute(f"SET LOCAL lock_timeout = '{WRITER_TIMEOUT_SECONDS}s'".encode())
         await connection.execute(b"SELECT pg_advisory_xact_lock(%s)", [writer_lock])
+        await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'".encode())
         if await position(connection, BUILDING) < await position(connection, "search"):
             return False
         await drop(connection, KEPT)

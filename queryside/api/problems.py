@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
+
+_RETRY_AFTER: Final = {"description": "In seconds", "required": True, "schema": {"type": "integer", "minimum": 0}}
 
 
 class Problem(BaseModel):
@@ -20,4 +22,9 @@ class Problem(BaseModel):
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that can answer these."""
     content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in sorted(statuses)}
+    described: dict[int | str, dict[str, Any]] = {
+        status: {"description": HTTPStatus(status).phrase, "content": content} for status in sorted(statuses)
+    }
+    if 503 in described:
+        described[503]["headers"] = {"Retry-After": _RETRY_AFTER}
+    return described

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from tests.e2e.running_shop import a_shop
-from tests.fuzzing.asking import Asking, a_stocked_shop, operations
+from tests.e2e.running_shop import RunningShop
+from tests.fuzzing.asking import FIRST_SEED, Asking, operations
+from tests.fuzzing.counts import CASES_COUNT, REQUESTS_COUNT
 from tests.profiles import profile
 
-EXAMPLES_COUNT = {"short": 15, "long": 2_000}[profile()]
-TIMEOUT_SECONDS = {"short": 120, "long": 1_500}[profile()]
-
-
-@pytest.fixture(scope="module", params=["command", "query"])
-def asking(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
-    with a_shop(tmp_path_factory.mktemp("fuzzed")) as shop:
-        shop.start("--empty")
-        known = a_stocked_shop(shop)
-        url = shop.command_url if request.param == "command" else shop.query_url
-        yield Asking(shop, url, random.Random(0), known)  # noqa: S311 -- a choice of callers, no secret
+TIMEOUT_SECONDS = {"short": 240, "long": 1_800}[profile()]
 
 
 @pytest.mark.timeout(TIMEOUT_SECONDS)
-def test_every_answer_is_one_that_the_page_has(asking: Asking) -> None:
+@pytest.mark.parametrize("api", ["command", "query"])
+def test_every_answer_is_one_that_the_page_has(api: str, shop: RunningShop, known: dict[str, list[str]]) -> None:
+    url = shop.command_url if api == "command" else shop.query_url
+    asking = Asking(shop, url, random.Random(FIRST_SEED), known)  # noqa: S311 -- a choice of ids, no secret
     faults: list[str] = []
-    found = operations(asking.url)
+    found = operations(url)
     assert len(found) >= 9
     for name, operation in found.items():
         try:
@@ -37,16 +30,16 @@ def test_every_answer_is_one_that_the_page_has(asking: Asking) -> None:
         except (Exception, ExceptionGroup) as error:  # one after the other: the report has them all
             faults.append(f"{name}: {error}")
     assert not faults, "\n\n".join(faults)
-    assert sum(asking.answers.values()) >= EXAMPLES_COUNT * len(found) // 2, asking.answers
+    assert sum(asking.answers.values()) >= REQUESTS_COUNT[api], asking.answers
     assert {200, 404, 422} <= set(asking.answers), f"it hardly met anything: {asking.answers}"
 
 
 def _ask_often(asking: Asking, operation: Any) -> None:
+    @seed(FIRST_SEED)
     @settings(
-        max_examples=EXAMPLES_COUNT,
+        max_examples=CASES_COUNT,
         deadline=None,
         database=None,
-        derandomize=profile() == "short",
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate],
     )

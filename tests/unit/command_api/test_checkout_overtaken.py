@@ -23,7 +23,7 @@ async def same_again(shopper: httpx.AsyncClient, token: str, told: httpx.Respons
 
 
 async def test_an_order_that_is_placed_by_webhook_and_cancelled_meanwhile(shop: CommandShop) -> None:
-    shopper, token = shop.client(sub="ada"), "tok_slow_400"
+    shopper, token = shop.client(sub="ada"), "tok_slow_1000"
     await fill_cart(shopper)
     running = asyncio.create_task(check_out(shopper, "key-1", token))
     await being_asked(shop)
@@ -40,7 +40,7 @@ async def test_an_order_that_is_placed_by_webhook_and_cancelled_meanwhile(shop: 
 
 @pytest.mark.parametrize("kind", ["declined", "cancelled"])
 async def test_an_order_that_is_declined_meanwhile(shop: CommandShop, kind: str) -> None:
-    shopper, token = shop.client(sub="ada"), "tok_slow_400"
+    shopper, token = shop.client(sub="ada"), "tok_slow_1000"
     await fill_cart(shopper)
     running = asyncio.create_task(check_out(shopper, "key-1", token))
     await being_asked(shop)
@@ -55,7 +55,7 @@ async def test_an_order_that_is_declined_meanwhile(shop: CommandShop, kind: str)
 
 
 async def test_an_order_that_is_withdrawn_meanwhile(shop: CommandShop) -> None:
-    shopper, token = shop.client(sub="ada"), "tok_slow_400"
+    shopper, token = shop.client(sub="ada"), "tok_slow_1000"
     await fill_cart(shopper)
     running = asyncio.create_task(check_out(shopper, "key-1", token))
     await being_asked(shop)
