@@ -54,7 +54,10 @@ class Trouble(StrEnum):
     UNAVAILABLE = "unavailable"
     BUSY = "busy"
     LOCKED = "locked"
+    IN_USE = "in use"
     GATEWAY = "gateway"
+    GATEWAY_JSON = "gateway, in JSON"
+    REDIRECT = "redirect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +212,7 @@ class _Stored:
             )
             return _says(400, {"error": {"message": message, "type": "idempotency_error"}})
         if self.status is None or self.body is None:
-            message = "There is currently another in-progress request using this idempotency key."
-            problem = {"message": message, "type": "idempotency_error", "code": "idempotency_key_in_use"}
-            return _says(409, {"error": problem}, **{"Stripe-Should-Retry": "true"})
+            return _in_use()
         return _says(self.status, self.body, **{"Idempotent-Replayed": "true", **self.retry_headers})
 
 
@@ -248,9 +249,21 @@ async def _instead(trouble: Trouble) -> Response | None:
                 _error("This object cannot be accessed right now.", code="lock_timeout"),
                 **{"Stripe-Should-Retry": "true"},
             )
+        case Trouble.IN_USE:
+            return _in_use()
+        case Trouble.GATEWAY_JSON:
+            return JSONResponse({"error": "Bad Gateway"}, 502)
+        case Trouble.REDIRECT:
+            return Response("", 307, {"Location": "/v1/payment_intents"})
         case Trouble.GATEWAY:
             return Response("<html><h1>502 Bad Gateway</h1></html>", 502, media_type="text/html")
     return None
+
+
+def _in_use() -> Response:
+    message = "There is currently another in-progress request using this idempotency key."
+    problem = _error(message, kind="idempotency_error", code="idempotency_key_in_use")
+    return _says(409, problem, **{"Stripe-Should-Retry": "true"})
 
 
 def _says(status: int, body: Json, **headers: str) -> Response:

@@ -118,7 +118,9 @@ class TestTroubles:
         with pytest.raises(ProviderUnreachable):
             await provider.find(payment)
 
-    @pytest.mark.parametrize("trouble", [Trouble.UNAVAILABLE, Trouble.GATEWAY, Trouble.LOCKED])
+    @pytest.mark.parametrize(
+        "trouble", [Trouble.UNAVAILABLE, Trouble.GATEWAY, Trouble.GATEWAY_JSON, Trouble.LOCKED, Trouble.IN_USE]
+    )
     async def test_the_library_tries_again_within_a_bound(
         self, provider: StripePaymentProvider, server: StripeServer, payment: Payment, trouble: Trouble
     ) -> None:
@@ -130,6 +132,16 @@ class TestTroubles:
         with pytest.raises(ProviderUnreachable):
             await provider.find(payment)
         assert server.count("create") == 5
+
+    async def test_nobody_is_followed_to_another_address(
+        self, provider: StripePaymentProvider, server: StripeServer, payment: Payment
+    ) -> None:
+        server.happens("create", Trouble.REDIRECT)
+
+        with pytest.raises(ProviderMisbehaved):
+            await provider.find(payment)
+
+        assert server.count("create") == 1
 
     async def test_a_lock_while_it_is_confirmed_is_somebody_elses_work(
         self, provider: StripePaymentProvider, server: StripeServer, payment: Payment
