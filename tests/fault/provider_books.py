@@ -22,17 +22,19 @@ NO_MONEY: Final = frozenset({"declined", "cancelled"})
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """In minor units; `order_id` is None of a key that was cancelled before anybody paid under it."""
+    """What was `taken` and `refunded`, in minor units; `order_id` is None of a key that was cancelled before anybody
+    paid under it.
+    """
 
     key: str
     order_id: str | None
     status: str
-    amount: int
+    taken: int
     refunded: int
 
     @property
     def kept(self) -> int:
-        return self.amount - self.refunded if self.status in MONEY_TAKEN else 0
+        return self.taken - self.refunded
 
     @property
     def is_open(self) -> bool:
@@ -78,5 +80,7 @@ def ensure_kept_for(payments: Iterable[Payment], due: Mapping[str, int]) -> None
 
 
 def _payment(entry: Mapping[str, Any]) -> Payment:
-    amount = entry["amount"]["amount"] if entry["amount"] is not None else 0
-    return Payment(entry["key"], entry["order_id"], entry["status"], amount, entry["refunded_amount"])
+    whole = entry["amount"]["amount"] if entry["amount"] is not None else 0
+    # Of what is only held, a part may be taken; what is charged at once is taken whole.
+    taken = entry.get("captured_amount", whole) if entry["status"] in MONEY_TAKEN else 0
+    return Payment(entry["key"], entry["order_id"], entry["status"], taken, entry["refunded_amount"])

@@ -139,7 +139,7 @@ def told_twice(purchase: Purchase) -> list[Told]:
 TAMPERED: dict[str, Callable[[Evidence], Evidence]] = {
     "an order that the books do not have": lambda e: with_payment(e, lambda _: []),
     "an order charged twice": lambda e: with_payment(e, lambda payment: [payment, payment]),
-    "an order charged a penny too much": lambda e: with_payment(e, lambda p: [replace(p, amount=p.amount + 1)]),
+    "an order charged a penny too much": lambda e: with_payment(e, lambda p: [replace(p, taken=p.taken + 1)]),
     "an order of which money was given back": lambda e: with_payment(e, lambda p: [replace(p, refunded=1)]),
     "money that is held still": lambda e: with_payment(e, lambda p: [replace(p, status="authorised")]),
     "money for nobody's order": lambda e: with_payment(e, lambda p: [p, replace(p, order_id="nobody's")]),

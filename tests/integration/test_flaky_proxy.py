@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.fixtures.flaky_proxy import FlakyProxy
 
-PROMPT_SECONDS = 5
+PROMPT_SECONDS = 20
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -108,6 +109,26 @@ async def test_it_is_refused_while_it_is_away(proxy: FlakyProxy) -> None:
         await ensure_it_works(proxy)
     await proxy.come_back()
     await ensure_it_works(proxy)
+
+
+async def test_whoever_comes_while_it_goes_away_is_hung_up_on(proxy: FlakyProxy) -> None:
+    """And not forgotten: a connection that nobody closes is a warning, and so a failure of this test."""
+
+    async def come_again_and_again() -> None:
+        while True:
+            with suppress(OSError):
+                async with connected(proxy) as connection:
+                    await ask(connection, b"hello")
+            await asyncio.sleep(0)
+
+    coming = [asyncio.create_task(come_again_and_again()) for _ in range(20)]
+    for _ in range(200):
+        await asyncio.to_thread(time.sleep, 0.001)  # whose end may fall between a connection and its beginning
+        await proxy.go_away()
+        await proxy.come_back()
+    for task in coming:
+        task.cancel()
+    await asyncio.gather(*coming, return_exceptions=True)
 
 
 async def test_it_is_met_when_the_server_has_answered_and_nobody_has_heard(
