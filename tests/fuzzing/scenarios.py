@@ -48,6 +48,10 @@ SKU_LIMIT_CHARACTERS: Final = 64
 _numbers = count(1)
 MEANT_SHARE: Final = 0.9
 FOR_A_CUSTOMER_SHARE: Final = 0.5
+GUESTS_SHARE: Final = 0.3
+# Most carts would be emptied before their checkout, and most orders cancelled before they are packed.
+KEEPS_SHARE: Final = 0.7
+SPOILING: Final = ("DELETE /v1/cart", "DELETE /v1/cart/items/{product_id}", "POST /v1/orders/{order_id}/cancel")
 WAITING_SHARE: Final = 0.002
 # Its other half is of the library's own making here: what is made up wrong may be put right on the way.
 NOT_CHECKED: Final[Any] = [*EXCLUDED, negative_data_rejection]
@@ -131,7 +135,8 @@ def scenarios_of(
             self.chance = random.Random(seed)  # noqa: S311 -- choices of callers and keys, no secret
             self.name = f"n{next(_numbers)}"
             self.positions: set[str] = set()
-            self.is_guest = self.chance.random() < 0.3
+            self.is_guest = self.chance.random() < GUESTS_SHARE
+            self.keeps_what_it_has = self.chance.random() < KEEPS_SHARE
             # They have carts too: each scenario has an operator and an auditor of its own.
             self.customer, self.operator, self.auditor = (
                 shop.token(f"{self.name}-{role}", role) for role in ("customer", "operator", "auditor")
@@ -179,6 +184,8 @@ def scenarios_of(
                 return self.auditor
             if label.startswith(("POST", "PATCH")) and any(part in label for part in OPERATORS):
                 return self.operator
+            if self.keeps_what_it_has and label in SPOILING:
+                return self.auditor  # whose cart and orders are others
             if label.endswith(("/cancel", "/returns")) and self.chance.random() < FOR_A_CUSTOMER_SHARE:
                 return self.operator
             return {} if self.is_guest and "merge" not in label else self.customer
@@ -201,7 +208,9 @@ def scenarios_of(
                     if not str(body.get("product_id")).startswith(self.name):
                         body["product_id"] = self.chance.choice(SKUS)
                 case "PUT /v1/cart/items/{product_id}":
-                    body["quantity"] = self.chance.randint(0, 3)
+                    body["quantity"] = self.chance.randint(int(self.keeps_what_it_has), 3)
+                case "POST /v1/orders/{order_id}/returns" if isinstance(body.get("items"), list):
+                    del body["items"][1:]  # the first is of the order, the others are made up
                 case "POST /v1/checkout":
                     (token,) = self.chance.choices(list(PAYMENT_TOKENS), list(PAYMENT_TOKENS.values()))
                     case.body = {"shipping_address": {**ADDRESS}, "payment_token": token}
