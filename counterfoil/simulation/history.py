@@ -39,6 +39,7 @@ class History:
     faults_of_ours: list[str] = field(default_factory=list)
     views: dict[str, dict[str, bytes]] = field(default_factory=dict)
     replayed_views: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    clock_error_seconds: float = 0.0
     store_outages: list[Span] = field(default_factory=list)
     provider_outages: list[Span] = field(default_factory=list)
     occasions_count: dict[Point, int] = field(default_factory=dict)

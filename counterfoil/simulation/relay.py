@@ -17,8 +17,8 @@ from streams.envelope import encode, encode_marker
 from streams.topics import TOPICS
 
 PAGE_EVENTS: Final = 500
-BEAT_SECONDS: Final = 2.0
-SAVE_INTERVAL_SECONDS: Final = 4.0
+BEAT_SECONDS: Final = 3.0
+SAVE_INTERVAL_SECONDS: Final = 8.0
 LONGEST_WAY_SECONDS: Final = 3.0
 
 

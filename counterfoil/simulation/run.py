@@ -189,6 +189,7 @@ class _Run:
         history.views = self._models.to_json()
         history.rows, history.committed_at_seconds = world.log.rows, world.log.committed_at_seconds
         history.books = self._books.entries
+        history.clock_error_seconds = self._latest_offset_seconds
         history.store_outages, history.provider_outages = world.outages.of_store, world.outages.of_provider
         history.webhooks = self._courier.taken
         history.occasions_count = world.adversity.occasions_count

@@ -31,7 +31,7 @@ _TOKENS: Final = (
     ("tok_error_then_ok", 6),
     ("tok_webhook", 11),
     ("tok_webhook_declined", 4),
-    ("tok_capture_error_then_ok", 4),
+    ("tok_capture_error_then_ok", 6),
     ("tok_capture_timeout", 4),
     ("tok_capture_refused", 2),
 )
@@ -122,7 +122,7 @@ class _Mix:
         self.faults = _Weighted(dice, _FAULTS, (0.1, 1, 1, 1, 4))
 
 
-def draw(seed: int, *, days: int = 1, shoppers_count: int = 55, faults_count: int = 24) -> Scenario:
+def draw(seed: int, *, days: int = 1, shoppers_count: int = 48, faults_count: int = 24) -> Scenario:
     """The scenario of a seed; shoppers and faults are so many a day."""
     dice = dice_of(seed, Part.SCENARIO)
     mix = _Mix(dice)

@@ -24,8 +24,8 @@ READ_TIME: tuple[ModuleType, ...] = (deciding, writer, checkout, resumption, age
 WRITE_LINES: tuple[ModuleType, ...] = (
     writer, snapshotting, capturing, checkout, resumption, guarded, agents, feeder,
 )  # fmt: skip
-# How often a worker looks whether anything is new of it, in seconds: half of the time of a run would go into that.
-AT_LEISURE = ((agents, "WATCH_SECONDS", 10.0),)
+# How often a worker writes down where it is, in seconds: half of the time of a run would go into that.
+AT_LEISURE = ((agents, "WATCH_SECONDS", 15.0),)
 EXPECTED = frozenset({"capture refused"})
 LONGEST_STEP_SECONDS = 0.000_2
 

@@ -10,7 +10,7 @@ from counterfoil.simulation.scenario import Scenario, draw
 from counterfoil.simulation.verdict import judge, shrink
 from tests.simulation.planted import PLANTED
 
-SEEDS_LIMIT_COUNT: Final = 100
+SEEDS_LIMIT_COUNT: Final = 300
 
 
 def small(seed: int) -> Scenario:

@@ -47,4 +47,10 @@ def test_a_million_commands() -> None:
 
     print(tally.told(seconds))
     assert tally.failed == {}
+    assert tally.seeds_count == LONG_SEEDS_COUNT
     assert tally.commands_count >= LONG_COMMANDS_COUNT
+    assert tally.captures_count > 10 * LONG_SEEDS_COUNT
+    assert tally.crashes_count > LONG_SEEDS_COUNT
+    assert min(tally.faults.values()) > 100
+    # 300 s are what two free cores take; here others may be at work, too.
+    assert seconds < 1_000

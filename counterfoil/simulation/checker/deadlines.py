@@ -15,7 +15,8 @@ from counterfoil.simulation.checker.receipts import ReceiptBook
 
 # After the reservation's time is up: the checkout is over, its reservations with it, and its shopper has an answer.
 ENDS_WITHIN_SECONDS = 60.0
-# After the order is placed: the money is taken, or let go. The longest pause between two attempts is 300 s.
+# After the order is placed: the money is taken, or let go. The longest pause between two attempts is 300 s, and longer
+# by as much as the clock was wrong by which it was measured.
 CAPTURES_WITHIN_SECONDS = 360.0
 
 
@@ -32,6 +33,7 @@ def broken_deadlines(evidence: Evidence, orders: Mapping[str, Order], receipts: 
 class _Reading:
     def __init__(self, evidence: Evidence) -> None:
         self._committed_at_seconds = evidence.committed_at_seconds
+        self.clock_error_seconds = evidence.clock_error_seconds
         self.store_outages = _merged(evidence.store_outages)
         self.outages = _merged([*evidence.store_outages, *evidence.provider_outages])
 
@@ -69,7 +71,7 @@ def _captured(order: Order, reading: _Reading) -> Iterator[str]:
     by_clock = _seconds_between(order.placed.data["timestamp"], end.data["timestamp"])
     begins = (reading.at_seconds(order.placed), ended_at - by_clock)
     took_seconds = min(_counted(since, ended_at, reading.outages) for since in begins)
-    if took_seconds > CAPTURES_WITHIN_SECONDS:
+    if took_seconds > CAPTURES_WITHIN_SECONDS + reading.clock_error_seconds:
         yield f"its money was taken or let go {took_seconds:.1f} s after it was placed"
 
 
