@@ -79,7 +79,7 @@ class ByBus:
         """Now and then the bus no longer holds what the worker would begin with: it is in the log."""
         dice = self._world.dice
         for partition in self._bus.partitions.values():
-            if dice.random() < 0.3:
+            if dice.random() < 0.6:
                 partition.forget(partition.end_offset - dice.choice((0, 1, 20)))
 
     def _apart(self, work: Coroutine[Any, Any, None]) -> None:

@@ -31,7 +31,7 @@ _TOKENS: Final = (
     ("tok_error_then_ok", 6),
     ("tok_webhook", 11),
     ("tok_webhook_declined", 4),
-    ("tok_capture_error_then_ok", 6),
+    ("tok_capture_error_then_ok", 8),
     ("tok_capture_timeout", 4),
     ("tok_capture_refused", 2),
 )
@@ -48,7 +48,7 @@ _FAULTS: Final[tuple[tuple[FaultKind, int], ...]] = (
     ("append_late", 5), ("crash_before_call", 8), ("crash_after_call", 10), ("call_refused", 6), ("call_doubled", 6),
     ("reply_lost", 8), ("provider_goes_dark", 3), ("reply_late", 6), ("webhook_late", 8), ("webhook_doubled", 5),
     ("webhook_answer_lost", 5), ("store_away", 4), ("provider_away", 6), ("clock_off", 4), ("time_jump", 2),
-    ("restart", 3), ("relay_changes", 4), ("worker_dies", 4), ("bus_away", 2),
+    ("restart", 3), ("relay_changes", 4), ("worker_dies", 6), ("bus_away", 2),
 )  # fmt: skip
 
 
@@ -122,7 +122,7 @@ class _Mix:
         self.faults = _Weighted(dice, _FAULTS, (0.1, 1, 1, 1, 4))
 
 
-def draw(seed: int, *, days: int = 1, shoppers_count: int = 48, faults_count: int = 24) -> Scenario:
+def draw(seed: int, *, days: int = 1, shoppers_count: int = 49, faults_count: int = 24) -> Scenario:
     """The scenario of a seed; shoppers and faults are so many a day."""
     dice = dice_of(seed, Part.SCENARIO)
     mix = _Mix(dice)

@@ -86,7 +86,9 @@ class Shopper:
 
     async def _cancel(self, action: Action) -> None:
         if self._orders:
-            owner, order_id = self._orders[int(action.choice * len(self._orders))]
+            # Half of them what they have just bought.
+            place = int(action.choice * 2 * len(self._orders)) if action.choice < 0.5 else -1
+            owner, order_id = self._orders[place]
             await self._shop.insist("cancel", owner, {"order_id": order_id})
 
     async def _return(self, action: Action) -> None:
