@@ -95,6 +95,11 @@ PATHS: Final = {
 }
 
 
+# Half an hour of the shop's time, for each of dozens of points.
+LASTING: Final = ("expired unknown", "authorised too late", "returned before it was captured")
+LONG: Final = pytest.mark.long
+
+
 def points(history: History) -> Iterator[tuple[FaultKind, int]]:
     """Every one that there is from the shopper's coming on, and a few beyond."""
     appends_count = sum(at > COMES_AT_SECONDS for at in set(history.committed_at_seconds)) + 3
@@ -117,7 +122,7 @@ def test_without_a_crash_the_path_is_the_one_that_is_meant(name: str) -> None:
     assert tuple(entry["kind"] for entry in verdict.history.books) == PATHS[name].books
 
 
-@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=LONG if name in LASTING else ()) for name in PATHS])
 def test_a_crash_at_any_point_of_the_path_breaks_no_promise(name: str) -> None:
     path = PATHS[name]
     crashes_count = 0
