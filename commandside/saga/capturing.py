@@ -51,14 +51,14 @@ class Capturing:
         self._provider = provider
         self._causes = causes
         self._under_way_limit_count = under_way_limit_count
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], None] = {}  # in the order in which they began
 
     def soon(self, unfinished: Unfinished) -> None:
         """Takes the money of an order just placed, beside its answer. Beyond the limit the resumption does."""
         if len(self._under_way) < self._under_way_limit_count:
             task = asyncio.create_task(self._move_by_itself(unfinished), name="capture")
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            self._under_way[task] = None
+            task.add_done_callback(self._under_way.pop)
 
     async def drain(self) -> None:
         """Waits for those under way, each of which is bounded by the provider's own bounds."""
