@@ -46,12 +46,12 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CheckoutAnswer:
-    """`version` is the order's, None where there is no order (yet)."""
+    """`version` is the order's, and says nothing of a refusal."""
 
     status: int
     body: dict[str, Any]
     order_id: str
-    version: int | None
+    version: int
     position: int
     replayed: bool = False
 
@@ -221,4 +221,4 @@ class CheckoutSaga:
 
 def _told(told: Told, position: int) -> CheckoutAnswer:
     body = msgspec.json.decode(told.body)
-    return CheckoutAnswer(told.status, body, told.order_id, body.get("version"), position, told.replayed)
+    return CheckoutAnswer(told.status, body, told.order_id, concluding.version_told(body), position, told.replayed)

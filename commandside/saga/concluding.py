@@ -41,6 +41,12 @@ class Concluded:
     to_capture: Unfinished | None = None
 
 
+def version_told(body: dict[str, Any]) -> int:
+    """Of the order, in an answer that is on record. One that says no version was given before there was a second."""
+    version: int = body.get("version", Order.INITIAL_VERSION)
+    return version
+
+
 class NoSuchCheckout(Exception):
     """There is no checkout of this order."""
 
@@ -240,7 +246,7 @@ def _told(parts: _Parts) -> Concluded:
         return Concluded(status_of(refusal), problem(refusal), parts.order.version)
     assert receipt.status is not None and receipt.body is not None, "what settles a checkout answers its receipt"
     body = msgspec.json.decode(receipt.body)
-    return Concluded(receipt.status, body, body.get("version", parts.order.version))
+    return Concluded(receipt.status, body, version_told(body))
 
 
 def _parts(aggregates: Aggregates, order_id: UUID) -> _Parts:
