@@ -30,11 +30,14 @@ _LOCATION: Final = {
         "required": True,
         "schema": {"type": "string", "format": "uri"},
     },
+}
+_REPLAYED: Final = {
     "Idempotent-Replayed": {
         "description": "This is the answer that was given before, to the same key and body",
         "schema": {"type": "string", "const": "true"},
     },
 }
+_ON_RECORD: Final = ("201", "202", "402", "409")  # what a checkout's key may be told again
 _WITHOUT_STREAM: Final = ("payment_webhook",)
 
 
@@ -63,5 +66,7 @@ def _complete(operation: dict[str, Any], links: dict[tuple[str, str], dict[str, 
     for status, response in operation["responses"].items():
         if status.startswith("2") and name not in _WITHOUT_STREAM:
             response["headers"] = _VERSIONED | (_LOCATION if name == "check_out" else {})
+        if status in _ON_RECORD and name == "check_out":
+            response["headers"] = response.get("headers", {}) | _REPLAYED
         if (name, status) in links:
             response["links"] = links[name, status]

@@ -20,10 +20,10 @@ class Problem(BaseModel):
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that can answer these."""
+    """The `responses` of a route that can answer these. Any of them can answer 401: a token that comes is looked at."""
     content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
     described: dict[int | str, dict[str, Any]] = {
-        status: {"description": HTTPStatus(status).phrase, "content": content} for status in sorted(statuses)
+        status: {"description": HTTPStatus(status).phrase, "content": content} for status in sorted({401, *statuses})
     }
     if 503 in described:
         described[503]["headers"] = {"Retry-After": _RETRY_AFTER}

@@ -350,6 +350,7 @@ async def test_the_openapi_page_has_every_route_with_its_shape_and_problems(api:
     for path, shape in shapes.items():
         responses = page["paths"][path]["get"]["responses"]
         assert responses["200"]["content"]["application/json"]["schema"]["$ref"].endswith(f"/{shape}")
+        assert "application/problem+json" in responses["401"]["content"]
         assert "application/problem+json" in responses["503"]["content"]
         names = {parameter["name"] for parameter in page["paths"][path]["get"]["parameters"]}
         assert "Min-Position" in names
