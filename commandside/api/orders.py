@@ -73,7 +73,7 @@ async def cancel(
                 context, expected_version=None
             )  # it was current, and has been changed since by this request
     except ProviderError as error:
-        detail = "The payment provider does not say whether it charged: try again."
+        detail = "The payment provider does not say whether it holds the money: try again."
         raise ApiError(503, "payments-unavailable", detail, retry_after_seconds=5) from error
     await write_side.execute(orders.cancel_order, command, context)
     return await _after_refund(write_side, wanted)

@@ -105,7 +105,7 @@ def decline(aggregates: Aggregates, order_id: UUID, reason: str, cause: Cause) -
 
 
 def withdraw(aggregates: Aggregates, order_id: UUID, reason: str | None, cause: Cause) -> Concluded:
-    """Not wanted any more, and the provider will not charge: all is given back, the order cancelled."""
+    """Not wanted any more, and the provider holds nothing: all is given back, the order cancelled."""
     parts = _parts(aggregates, order_id)
     if parts.checkout.awaits_payment:
         for item in parts.stock:
@@ -121,7 +121,7 @@ def withdraw(aggregates: Aggregates, order_id: UUID, reason: str | None, cause: 
 def expire(
     aggregates: Aggregates, order_id: UUID, payment_settled: bool, resume_after: datetime, cause: Cause
 ) -> Concluded:
-    """Out of time. Whether the provider charged may still be unknown: then that is what is left to find out."""
+    """Out of time. Whether the provider holds the money may still be unknown: then that is what is left to find out."""
     parts = _parts(aggregates, order_id)
     if parts.checkout.awaits_payment:
         for item in parts.stock:

@@ -142,7 +142,7 @@ class Checkout(EventSourced):
         self._trigger(CheckoutDeclined, cause, reason=reason)
 
     def expire(self, payment_settled: bool, resume_after: datetime, cause: Cause) -> None:
-        """The time is up. `payment_settled`: the provider confirmed that it did not and will not charge."""
+        """The time is up. `payment_settled`: the provider confirmed that it holds nothing, and will not."""
         self._ensure_awaits_payment("expired")
         if cause.at < self.expires_at:
             raise RuleBroken("This checkout has time left.", expires_at=self.expires_at.isoformat())
