@@ -36,6 +36,11 @@ def checkout_stream(order_id: UUID) -> UUID:
     return uuid5(_HOUSE, f"checkout:{order_id}")
 
 
+def return_id_of(order_id: UUID, idempotency_key: str) -> str:
+    """So that a repetition of the request finds the return that it made the first time."""
+    return str(uuid5(order_id, f"return:{idempotency_key}"))
+
+
 def allowance_stream(owner: str, product_id: str) -> UUID:
     return uuid5(_HOUSE, f"allowance:{len(owner)}:{owner}:{product_id}")
 

@@ -16,7 +16,7 @@ from commandside.handlers.allowances import allowance_streams, allowances_of
 from commandside.handlers.context import Answer, Context
 from commandside.representations import order as order_body
 from domain.aggregates import Checkout, Order, StockItem
-from domain.errors import InvalidTransition, NotFound
+from domain.errors import InvalidTransition, KeyReused, NotFound
 from domain.identity import checkout_stream, stock_stream
 from domain.values import Money, StockClaim
 
@@ -74,23 +74,32 @@ def deliver_shipment(aggregates: Aggregates, command: DeliverShipment, context: 
 
 
 def request_return(aggregates: Aggregates, command: RequestReturn, context: Context) -> Answer:
-    """Raises NotFound, StaleVersion, NotReturnable."""
+    """Asked for again under the same id: nothing more happens.
+
+    Raises NotFound, StaleVersion, NotReturnable; KeyReused for another return under that id.
+    """
     order = owned_order(aggregates, command.order_id, command.owner)
-    context.ensure_current(order)
     items = [item.value() for item in command.items]
-    order.request_return(command.return_id, items, command.reason, context.cause)
+    known = order.returns.get(command.return_id)
+    if known is None:
+        context.ensure_current(order)
+        order.request_return(command.return_id, items, command.reason, context.cause)
+    elif not known.asks_for(items, command.reason):
+        raise KeyReused
     return Answer(order.version, {"return_id": command.return_id})
 
 
 def receive_return(aggregates: Aggregates, command: ReceiveReturn, context: Context) -> Answer:
-    """The goods are back: into stock with them, and the money is to be paid back.
+    """The goods are back: into stock with them, and the money is to be paid back. Again: nothing more happens.
 
-    Raises NotFound, StaleVersion, InvalidTransition.
+    Raises NotFound, StaleVersion.
     """
     aggregates.load([command.order_id, checkout_stream(command.order_id)])
     order = owned_order(aggregates, command.order_id, None)
     checkout = _checkout(aggregates, command.order_id)
     returned = order.find_return(command.return_id)
+    if returned.received:
+        return _answer(order)
     stock = claimed_stock(aggregates, order.restock_claims(returned.items))
     context.ensure_current(order)
     order.receive_return(command.return_id, context.cause)

@@ -41,6 +41,10 @@ class Return:
     refund: Money
     received: bool = False
 
+    def asks_for(self, items: Sequence[Item], reason: str) -> bool:
+        """Whether this is what such a request came to."""
+        return self.reason == reason and _by_product(self.items) == _by_product(items)
+
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
@@ -180,10 +184,9 @@ class Order(EventSourced):
         )
 
     def receive_return(self, return_id: str, cause: Cause) -> None:
-        """Raises NotFound; InvalidTransition when it came in before."""
-        if self.find_return(return_id).received:
-            raise InvalidTransition("return", "received", "received")
-        self._trigger(ReturnReceived, cause, return_id=return_id)
+        """Nothing happens when it came in before. Raises NotFound."""
+        if not self.find_return(return_id).received:
+            self._trigger(ReturnReceived, cause, return_id=return_id)
 
     def refund(self, refund_id: str, amount: Money, reference: str, cause: Cause) -> None:
         """Money went back. Raises RuleBroken when more did than came."""

@@ -187,7 +187,7 @@ def test_what_came_back_whole_is_returned_and_then_refunded() -> None:
     order.when(lambda order: order.request_return("r1", [Item("lamp", 3)], "?", cause()))
     order.when(lambda order: order.receive_return("r1", cause())).then(event(ReturnReceived, return_id="r1"))
     assert order.aggregate.status == "returned"
-    order.when(lambda order: order.receive_return("r1", cause())).then_refused(InvalidTransition)
+    order.when(lambda order: order.receive_return("r1", cause())).then_nothing()
     order.when(lambda order: order.receive_return("r2", cause())).then_refused(NotFound, id="r2")
 
     refund = order.aggregate.returns["r1"].refund
