@@ -3,27 +3,18 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import TypeAdapter, ValidationError
 from uuid_utils.compat import uuid7
 
 from commandside.api.answering import IF_MATCH, Caller, context_of, parameters, problems, respond
 from commandside.api.errors import ApiError
+from commandside.api.idempotency import idempotency_key, key_of
 from commandside.api.lean import LeanRoute
 from commandside.api.shapes import OrderAnswer, PendingOrder
 from commandside.commands import CheckOut, CheckoutFields
-from commandside.commands.checkout import IdempotencyKey
 from commandside.write_side import WriteSide
 from domain.errors import EmptyCart
 
 router = APIRouter(tags=["checkout"], route_class=LeanRoute)
-_IDEMPOTENCY_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": True,
-    "schema": {"type": "string"},
-    "description": "1 to 255 visible ASCII characters",
-}
-_key = TypeAdapter(IdempotencyKey)
 _responses: dict[int | str, dict[str, Any]] = {
     202: {"model": PendingOrder, "description": "The provider has not answered yet"},
     **problems(400, 401, 402, 409, 412, 413, 415, 422, 503),
@@ -41,7 +32,7 @@ _responses[409]["description"] = (
     status_code=201,
     response_model=OrderAnswer,
     responses=_responses,
-    openapi_extra=parameters(_IDEMPOTENCY_KEY, IF_MATCH),
+    openapi_extra=parameters(idempotency_key(required=True), IF_MATCH),
 )
 async def check_out(request: Request, body: CheckoutFields) -> Response:
     """If-Match is the version of the cart. The same key and body again: the same answer, for as long as the shop keeps
@@ -50,7 +41,9 @@ async def check_out(request: Request, body: CheckoutFields) -> Response:
     context = await context_of(request, request.headers.get("if-match"))
     caller: Caller = request.state.caller
     write_side: WriteSide = request.app.state.write_side
-    key = _valid(request.headers.get("idempotency-key"))
+    key = key_of(request)
+    if key is None:
+        raise ApiError(400, "idempotency-key-missing", "A checkout needs the header Idempotency-Key.")
     if caller.owner is None:
         raise EmptyCart
     command = CheckOut(owner=caller.owner, idempotency_key=key, order_id=uuid7(), wanted=body)
@@ -62,13 +55,3 @@ async def check_out(request: Request, body: CheckoutFields) -> Response:
         headers["Idempotent-Replayed"] = "true"
     version = told.version if told.status in (201, 202) else None
     return respond(told.status, told.body, version, told.position, **headers)
-
-
-def _valid(idempotency_key: str | None) -> str:
-    if idempotency_key is None:
-        raise ApiError(400, "idempotency-key-missing", "A checkout needs the header Idempotency-Key.")
-    try:
-        return _key.validate_python(idempotency_key)
-    except ValidationError:
-        detail = "An Idempotency-Key is 1 to 255 visible ASCII characters."
-        raise ApiError(400, "idempotency-key-invalid", detail) from None

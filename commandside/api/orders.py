@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Body, Request, Response
 from pydantic import Field
 from uuid_utils.compat import uuid7
 
@@ -15,10 +15,12 @@ from commandside.api.answering import (
     WriteSideDep,
     answer,
     order_id_of,
+    parameters,
     problems,
     seen_by,
 )
 from commandside.api.errors import ApiError
+from commandside.api.idempotency import idempotency_key, key_of
 from commandside.api.json_body import JsonRoute
 from commandside.api.shapes import OrderAnswer, ReturnRequested
 from commandside.commands import (
@@ -30,9 +32,13 @@ from commandside.commands import (
     ShipShipment,
 )
 from commandside.commands.fields import Identifier, ItemField, Line, ShortLine, Strictly
+from commandside.event_store import OutcomeUnknown, StoreUnavailable
 from commandside.handlers import orders
+from commandside.handlers.context import Answer
 from commandside.payments.port import ProviderError
 from commandside.write_side import WriteSide
+from commandside.writer import Busy, Committed, Contended
+from domain.identity import return_id_of
 
 router = APIRouter(
     tags=["orders"], responses=problems(400, 401, 403, 404, 409, 412, 413, 422, 503), route_class=JsonRoute
@@ -68,15 +74,19 @@ async def cancel(
     wanted = order_id_of(order_id)
     command = CancelOrder(order_id=wanted, owner=seen_by(caller), reason=body.reason if body else None)
     try:
-        if await write_side.saga.withdraw(wanted, command.owner, command.reason, context):
-            context = replace(
-                context, expected_version=None
-            )  # it was current, and has been changed since by this request
+        withdrawn = await write_side.saga.withdraw(wanted, command.owner, command.reason, context)
     except ProviderError as error:
         detail = "The payment provider does not say whether it holds the money: try again."
         raise ApiError(503, "payments-unavailable", detail, retry_after_seconds=5) from error
-    await write_side.execute(orders.cancel_order, command, context)
-    return await _after_refund(write_side, wanted)
+    if withdrawn:  # it was current, and has been changed since by this request
+        context = replace(context, expected_version=None)
+    try:
+        done = await write_side.execute(orders.cancel_order, command, context)
+    except (Busy, Contended, StoreUnavailable) as error:
+        if withdrawn:
+            raise OutcomeUnknown(f"cancellation of order {wanted}: {error}") from error
+        raise
+    return await _after_refund(write_side, wanted, done)
 
 
 @router.post("/v1/orders/{order_id}/shipments/{shipment_id}/pack", response_model=OrderAnswer, dependencies=[Operator])
@@ -113,14 +123,26 @@ async def deliver(
     return answer(await write_side.execute(orders.deliver_shipment, command, context))
 
 
-@router.post("/v1/orders/{order_id}/returns", status_code=201, response_model=ReturnRequested)
+@router.post(
+    "/v1/orders/{order_id}/returns",
+    status_code=201,
+    response_model=ReturnRequested,
+    openapi_extra=parameters(idempotency_key(required=False)),
+)
 async def request_return(
-    order_id: str, body: ReturnWanted, write_side: WriteSideDep, caller: CallerDep, context: ContextDep
+    order_id: str,
+    request: Request,
+    body: ReturnWanted,
+    write_side: WriteSideDep,
+    caller: CallerDep,
+    context: ContextDep,
 ) -> Response:
+    """With an Idempotency-Key it is safe to send again: the same return, whenever it is asked for under the key."""
+    wanted, key = order_id_of(order_id), key_of(request)
     command = RequestReturn(
-        order_id=order_id_of(order_id),
+        order_id=wanted,
         owner=seen_by(caller),
-        return_id=str(uuid7()),
+        return_id=str(uuid7()) if key is None else return_id_of(wanted, key),
         items=body.items,
         reason=body.reason,
     )
@@ -135,14 +157,15 @@ async def receive_return(
     context: ContextDep,
     body: Annotated[Nothing | None, Body()] = None,
 ) -> Response:
-    """Restocks the goods and pays the money back."""
+    """Restocks the goods and pays the money back. Again: nothing more happens."""
     wanted = order_id_of(order_id)
     command = ReceiveReturn(order_id=wanted, return_id=return_id)
-    await write_side.execute(orders.receive_return, command, context)
-    return await _after_refund(write_side, wanted)
+    return await _after_refund(write_side, wanted, await write_side.execute(orders.receive_return, command, context))
 
 
-async def _after_refund(write_side: WriteSide, order_id: UUID) -> Response:
+async def _after_refund(write_side: WriteSide, order_id: UUID, done: Committed[Answer]) -> Response:
     await write_side.capturing.move_now(order_id)
-    current = await write_side.writer.execute(lambda aggregates: orders.current_order(aggregates, order_id))
-    return answer(current)
+    try:
+        return answer(await write_side.writer.execute(lambda aggregates: orders.current_order(aggregates, order_id)))
+    except (StoreUnavailable, Busy, Contended):  # what was asked for is done, and told as it was then
+        return answer(done)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -56,7 +57,7 @@ class Capturing:
     def soon(self, unfinished: Unfinished) -> None:
         """Takes the money of an order just placed, beside its answer. Beyond the limit the resumption does."""
         if len(self._under_way) < self._under_way_limit_count:
-            task = asyncio.create_task(self._move_by_itself(unfinished), name="capture")
+            task = asyncio.create_task(self._or_later(self._move(unfinished), unfinished.order_id), name="capture")
             self._under_way[task] = None
             task.add_done_callback(self._under_way.pop)
 
@@ -80,20 +81,23 @@ class Capturing:
             await self._move(unfinished)
 
     async def move_now(self, order_id: UUID, within_seconds: float = 3.0) -> None:
-        """Does what an order's change has just asked for, within the time that its request has."""
-        try:
+        """Does what an order's change has just asked for, within the time that its request has. Raises nothing: the
+        change is in the log, and is to be answered as that.
+        """
+
+        async def in_time() -> None:
             async with asyncio.timeout(within_seconds):
                 await self.move_money(order_id)
-        except (PutOff, TimeoutError) as error:  # it is due, and the resumption's
-            _log.warning("payment put off", order_id=str(order_id), reason=str(error) or "no time left")
 
-    async def _move_by_itself(self, unfinished: Unfinished) -> None:
+        await self._or_later(in_time(), order_id)
+
+    async def _or_later(self, moving: Coroutine[Any, Any, None], order_id: UUID) -> None:
         try:
-            await self._move(unfinished)
-        except (PutOff, StoreUnavailable, Busy, Contended) as error:
-            _log.warning("payment not captured yet", order_id=str(unfinished.order_id), reason=str(error))
+            await moving
+        except (PutOff, TimeoutError, StoreUnavailable, Busy, Contended) as error:
+            _log.warning("payment put off", order_id=str(order_id), reason=str(error) or "no time left")
         except Exception:  # it is due, and the resumption's; but the fault is seen
-            _log.exception("payment not captured", order_id=str(unfinished.order_id))
+            _log.exception("payment not moved", order_id=str(order_id))
 
     async def _move(self, unfinished: Unfinished) -> None:
         left = await self._capture(unfinished) if unfinished.capture_due else unfinished
@@ -114,13 +118,14 @@ class Capturing:
         match outcome:
             case Captured():
                 step = partial(concluding.capture, order_id=order_id, payment=outcome, cause=self._cause(order_id))
-            case Cancelled(reference):
+            case Cancelled() | Declined():  # asked only where all is to go back: that nothing is held is all it takes
+                reference = outcome.reference if isinstance(outcome, Cancelled) else payment.reference or ""
                 step = partial(
                     concluding.release_payment, order_id=order_id, reference=reference, cause=self._cause(order_id)
                 )
             case CaptureRefused(reason) if reason != NOT_AUTHORISED:
                 raise PutOff(f"capture refused: {reason}")
-            case CaptureRefused(reason) | Declined(reason):
+            case CaptureRefused(reason):
                 # Not the shopper's doing: somebody has to look, at once where the goods are on their way.
                 _log.error("capture refused", order_id=str(order_id), reason=reason)
                 step = partial(concluding.refuse_capture, order_id=order_id, reason=reason, cause=self._cause(order_id))

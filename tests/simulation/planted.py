@@ -36,7 +36,6 @@ from domain.aggregates import Allowance, Cart, Checkout, Order, Product, Receipt
 from domain.aggregates.base import _evolve_methods
 from domain.events.cart import CartMergedAway
 from domain.events.checkout import CheckoutCompleted
-from domain.events.order import ReturnReceived
 from domain.events.stock import StockReleased, StockReserved, StockRestocked
 from domain.values import Cause, Item, Money, OrderLine
 from projections import stock_level
@@ -225,11 +224,8 @@ def empty_the_guests_cart_without_adding(patch: pytest.MonkeyPatch) -> None:
 
 
 def restock_a_return_twice(patch: pytest.MonkeyPatch) -> None:
-    def receive_return(self: Order, return_id: str, cause: Cause) -> None:
-        self.find_return(return_id)
-        self._trigger(ReturnReceived, cause, return_id=return_id)
-
-    patch.setattr(Order, "receive_return", receive_return)
+    find_return = Order.find_return
+    patch.setattr(Order, "find_return", lambda self, return_id: replace(find_return(self, return_id), received=False))
 
 
 def leave_the_cart_in_checkout(patch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from counterfoil.simulation.checker.carts import CartBook
-from counterfoil.simulation.checker.evidence import Asked, Event, Reply, Webhook
+from counterfoil.simulation.checker.evidence import Asked, Event, Reply, Request, Webhook
 from counterfoil.simulation.checker.orders import Order
 from counterfoil.simulation.checker.receipts import ReceiptBook, Use
 from counterfoil.simulation.checker.stock import StockBook
@@ -80,6 +80,11 @@ class Answers:
             yield from self._checkout(asked, reply)
         if reply.body.get("type") == _TOO_MANY and reply.body["taken"] + reply.body["requested"] <= reply.body["limit"]:
             yield f"refused for a limit that is not reached: {reply.body}"
+
+    def _came_in_before(self, request: Request, own: Sequence[Event]) -> bool:
+        """A return that is received again changes nothing, and is answered as it stands."""
+        order = self._orders.get(str(request.fields["order_id"]))
+        return not own and order is not None and request.fields["return_id"] in order.returns_received
 
     def _cart(self, reply: Reply) -> Iterator[str]:
         body = reply.body

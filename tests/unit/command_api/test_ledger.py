@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import pytest
 
+from commandside import ledger
+from commandside.payments.port import Refunded
+from tests.unit.command_api.conftest import Clock
 from tests.unit.command_api.shop import CommandShop, check_out, fill_cart
+from tests.unit.command_api.test_checkout import PRICE, webhook
 
 
 async def ledger_of(client: httpx.AsyncClient, order_id: str) -> dict[str, Any]:
@@ -69,6 +74,46 @@ async def test_one_that_was_declined(shop: CommandShop) -> None:
 
     assert kinds(told) == [("requested", 1999), ("declined", 1999)]
     assert told["authorised"]["amount"] == 0
+
+
+async def test_one_that_was_declined_and_taken_all_the_same(
+    shop: CommandShop, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refunded(*_: Any) -> Refunded:
+        return Refunded("re-1")
+
+    monkeypatch.setattr(shop.provider, "refund", refunded)
+    shopper = shop.client(sub="ada")
+    await fill_cart(shopper)
+    await check_out(shopper, "k", "tok_declined")
+    order_id = next(iter(r.event.order_id for r in shop.log() if r.event.TOPIC == "checkout.started.v1"))  # type: ignore[union-attr]
+    assert (await shop.deliver_webhook(webhook(order_id, "captured", captured=PRICE))).status_code == 200
+    clock.advance(minutes=1)
+    await shop.write_side.resumption.sweep()
+
+    told = await ledger_of(shopper, order_id)
+
+    assert kinds(told)[2:] == [("captured", 1999), ("refund_requested", 1999), ("refunded", 1999)]
+    assert (told["captured"]["amount"], told["refunded"]["amount"], told["kept"]["amount"]) == (1999, 1999, 0)
+
+
+async def test_one_that_was_tried_again_and_again(
+    shop: CommandShop, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "PAGE_LIMIT_EVENTS", 2)
+    shopper = shop.client(sub="ada")
+    await fill_cart(shopper)
+    order_id = (await check_out(shopper, "k", "tok_capture_error_then_ok")).json()["order_id"]
+    await shop.write_side.capturing.drain()
+    shop.provider.unreachable = True
+    for _ in range(2):
+        clock.advance(minutes=10)
+        await shop.write_side.resumption.sweep()
+    shop.provider.unreachable = False
+    clock.advance(minutes=10)
+    await shop.write_side.resumption.sweep()
+
+    assert kinds(await ledger_of(shopper, order_id))[2:] == [("captured", 1999)]
 
 
 async def test_it_is_nobody_elses(shop: CommandShop) -> None:

@@ -158,6 +158,22 @@ async def test_a_part_comes_back_is_restocked_and_refunded(shop: CommandShop) ->
     assert (too_many.status_code, too_many.json()["returnable"]) == (409, 1)
 
 
+async def test_a_return_that_is_asked_for_again_under_its_key_is_the_same(shop: CommandShop) -> None:
+    shopper = shop.client(sub="ada")
+    order = await delivered(shop, shopper, 3)
+    url, key = f"/v1/orders/{order['order_id']}/returns", {"Idempotency-Key": "key-1"}
+    wanted = {"items": [{"product_id": "LAMP", "quantity": 1}], "reason": "broken"}
+    asked = await shopper.post(url, json=wanted, headers=key)
+    before = await shop.store.last_position()
+    again = await shopper.post(url, json=wanted, headers=key)
+    other = await shopper.post(url, json={**wanted, "reason": "ugly"}, headers=key)
+    assert (asked.status_code, again.status_code, again.json()) == (201, 201, asked.json())
+    assert (other.status_code, other.json()["type"]) == (422, "/problems/idempotency-key-reused")
+    assert (await shopper.post(url, json=wanted, headers={"Idempotency-Key": ""})).status_code == 400
+    assert shop.topics(before) == []
+    assert (await shopper.post(url, json=wanted)).json() != asked.json()
+
+
 async def test_when_all_is_back_and_paid_back_the_order_is_refunded(shop: CommandShop) -> None:
     shopper = shop.client(sub="ada")
     order = await delivered(shop, shopper, 2)
