@@ -56,8 +56,10 @@ def _told(checkout: Checkout, history: Sequence[Recorded]) -> Json:
         for entry in _entries(checkout, recorded.event)
     ]
     nothing = Money.zero(checkout.amount.currency)
-    captured = checkout.captured or nothing
-    refunded = Money(sum(e["amount"]["amount"] for e in entries if e["kind"] == "refunded"), nothing.currency)
+    captured, refunded = (
+        Money(sum(e["amount"]["amount"] for e in entries if e["kind"] == kind), nothing.currency)
+        for kind in ("captured", "refunded")
+    )
     return {
         "order_id": str(checkout.order_id),
         "total": money(checkout.amount),
@@ -94,6 +96,8 @@ def _entries(checkout: Checkout, event: Any) -> Iterator[Json]:
         case CaptureRefused():
             yield {"kind": "capture_refused", "amount": total, "reason": event.reason}
         case RefundRequested():
+            if checkout.status != "completed":  # taken all the same, at the provider, and told by it
+                yield {"kind": "captured", "amount": money(event.amount), "reason": event.reason}
             yield {
                 "kind": "refund_requested",
                 "amount": money(event.amount),

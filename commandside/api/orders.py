@@ -30,9 +30,12 @@ from commandside.commands import (
     ShipShipment,
 )
 from commandside.commands.fields import Identifier, ItemField, Line, ShortLine, Strictly
+from commandside.event_store import StoreUnavailable
 from commandside.handlers import orders
+from commandside.handlers.context import Answer
 from commandside.payments.port import ProviderError
 from commandside.write_side import WriteSide
+from commandside.writer import Busy, Committed, Contended
 
 router = APIRouter(
     tags=["orders"], responses=problems(400, 401, 403, 404, 409, 412, 413, 422, 503), route_class=JsonRoute
@@ -75,8 +78,7 @@ async def cancel(
     except ProviderError as error:
         detail = "The payment provider does not say whether it charged: try again."
         raise ApiError(503, "payments-unavailable", detail, retry_after_seconds=5) from error
-    await write_side.execute(orders.cancel_order, command, context)
-    return await _after_refund(write_side, wanted)
+    return await _after_refund(write_side, wanted, await write_side.execute(orders.cancel_order, command, context))
 
 
 @router.post("/v1/orders/{order_id}/shipments/{shipment_id}/pack", response_model=OrderAnswer, dependencies=[Operator])
@@ -138,11 +140,12 @@ async def receive_return(
     """Restocks the goods and pays the money back."""
     wanted = order_id_of(order_id)
     command = ReceiveReturn(order_id=wanted, return_id=return_id)
-    await write_side.execute(orders.receive_return, command, context)
-    return await _after_refund(write_side, wanted)
+    return await _after_refund(write_side, wanted, await write_side.execute(orders.receive_return, command, context))
 
 
-async def _after_refund(write_side: WriteSide, order_id: UUID) -> Response:
+async def _after_refund(write_side: WriteSide, order_id: UUID, done: Committed[Answer]) -> Response:
     await write_side.capturing.move_now(order_id)
-    current = await write_side.writer.execute(lambda aggregates: orders.current_order(aggregates, order_id))
-    return answer(current)
+    try:
+        return answer(await write_side.writer.execute(lambda aggregates: orders.current_order(aggregates, order_id)))
+    except (StoreUnavailable, Busy, Contended):  # what was asked for is done, and told as it was then
+        return answer(done)

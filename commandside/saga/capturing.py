@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from uuid import UUID
 
@@ -56,7 +56,8 @@ class Capturing:
     def soon(self, unfinished: Unfinished) -> None:
         """Takes the money of an order just placed, beside its answer. Beyond the limit the resumption does."""
         if len(self._under_way) < self._under_way_limit_count:
-            task = asyncio.create_task(self._move_by_itself(unfinished), name="capture")
+            moving = self._or_later(partial(self._move, unfinished), unfinished.order_id)
+            task = asyncio.create_task(moving, name="capture")
             self._under_way[task] = None
             task.add_done_callback(self._under_way.pop)
 
@@ -80,20 +81,23 @@ class Capturing:
             await self._move(unfinished)
 
     async def move_now(self, order_id: UUID, within_seconds: float = 3.0) -> None:
-        """Does what an order's change has just asked for, within the time that its request has."""
-        try:
+        """Does what an order's change has just asked for, within the time that its request has. Raises nothing: the
+        change is in the log, and is to be answered as that.
+        """
+
+        async def in_time() -> None:
             async with asyncio.timeout(within_seconds):
                 await self.move_money(order_id)
-        except (PutOff, TimeoutError) as error:  # it is due, and the resumption's
-            _log.warning("payment put off", order_id=str(order_id), reason=str(error) or "no time left")
 
-    async def _move_by_itself(self, unfinished: Unfinished) -> None:
+        await self._or_later(in_time, order_id)
+
+    async def _or_later(self, move: Callable[[], Awaitable[None]], order_id: UUID) -> None:
         try:
-            await self._move(unfinished)
-        except (PutOff, StoreUnavailable, Busy, Contended) as error:
-            _log.warning("payment not captured yet", order_id=str(unfinished.order_id), reason=str(error))
+            await move()
+        except (PutOff, TimeoutError, StoreUnavailable, Busy, Contended) as error:
+            _log.warning("payment put off", order_id=str(order_id), reason=str(error) or "no time left")
         except Exception:  # it is due, and the resumption's; but the fault is seen
-            _log.exception("payment not captured", order_id=str(unfinished.order_id))
+            _log.exception("payment not moved", order_id=str(order_id))
 
     async def _move(self, unfinished: Unfinished) -> None:
         left = await self._capture(unfinished) if unfinished.capture_due else unfinished

@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from commandside.commands import CheckOut
+from commandside.event_store import OutcomeUnknown, StoreUnavailable
 from commandside.handlers.context import Context, Shop
 from commandside.payments.guarded import GuardedProvider
 from commandside.payments.port import (
@@ -35,7 +36,7 @@ from commandside.saga.capturing import Capturing
 from commandside.saga.causes import Causes, Clock
 from commandside.saga.concluding import Concluded, NoSuchCheckout
 from commandside.saga.starting import Terms, Told, start
-from commandside.writer import Committed, Writer
+from commandside.writer import Busy, Committed, Contended, Writer
 from domain.values import Cause
 
 HURRIED_SECONDS = 1.0  # what a payment under way is still given once the process is to end
@@ -83,7 +84,7 @@ class CheckoutSaga:
 
     async def check_out(self, command: CheckOut, context: Context) -> CheckoutAnswer:
         """Raises KeyReused, CheckoutInProgress, StaleVersion, UnknownShippingMethod, PaymentsUnavailable, and what the
-        writer raises.
+        writer raises; OutcomeUnknown for all of that once it is begun.
         """
         deadline = time.monotonic() + self._answer_within_seconds
         context = replace(context, cause=replace(context.cause, correlation_id=str(command.order_id)))
@@ -102,7 +103,10 @@ class CheckoutSaga:
         key = str(command.order_id)
         payment = Payment(key, started.result.amount, command.wanted.payment_token, key)
         outcome = await self._authorise_unless_hurried(payment, deadline)
-        concluded = await self.conclude(command.order_id, outcome, replace(context.cause, at=self._clock()))
+        try:
+            concluded = await self.conclude(command.order_id, outcome, replace(context.cause, at=self._clock()))
+        except (Busy, Contended, StoreUnavailable) as error:  # it was begun, and the resumption ends it
+            raise OutcomeUnknown(f"checkout of order {command.order_id}: {error}") from error
         return CheckoutAnswer(
             concluded.result.status,
             concluded.result.body,
@@ -169,7 +173,9 @@ class CheckoutSaga:
         )
         if pending.result is None:
             return False
-        outcome = await self._provider.cancel(pending.result)
+        payment = pending.result
+        # Of nothing the provider was never asked.
+        outcome = await self._provider.cancel(payment) if payment.amount.amount else Cancelled("nothing-to-pay")
         cause = replace(context.cause, at=self._clock())
         if isinstance(outcome, Authorised | Captured):
             await self.conclude(order_id, outcome, cause)

@@ -70,9 +70,11 @@ def place(aggregates: Aggregates, order_id: UUID, payment: Authorised | Captured
     if parts.checkout.awaits_payment:
         for item in parts.stock:
             item.commit(str(order_id), cause)
-        parts.order.place(payment.reference, taken is not None, cause)
+        # Where less than all was taken (by hand, at the provider), asking for the capture tells how much it was.
+        in_one = taken is not None and taken.amount == parts.checkout.amount
+        parts.order.place(payment.reference, in_one, cause)
         parts.cart.check_out(str(order_id), parts.checkout.items, cause)
-        parts.checkout.complete(payment.reference, None if taken else cause.at + CAPTURE_GRACE, cause)
+        parts.checkout.complete(payment.reference, None if in_one else cause.at + CAPTURE_GRACE, cause)
         concluded = _answer(parts, 201, order_body(parts.order), cause)
         return replace(concluded, to_capture=look(aggregates, parts.checkout.id))
     if taken and parts.checkout.status in ("expired", "declined"):

@@ -13,6 +13,7 @@ from uuid import UUID
 import structlog
 
 from commandside.event_store import EventStore, StoreUnavailable
+from commandside.payments.guarded import GuardedProvider
 from commandside.payments.port import (
     AuthorisationOutcome,
     Authorised,
@@ -21,7 +22,6 @@ from commandside.payments.port import (
     Declined,
     Payment,
     PaymentOutcome,
-    PaymentProvider,
     ProviderError,
 )
 from commandside.payments.settle import StillUnknown
@@ -35,6 +35,8 @@ from domain.values import Cause
 
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(minutes=5)
+# Behind a full batch there are more, which are due as well: thousands, after an outage.
+FULL_BATCH_PAUSE_SECONDS = 0.1
 _Question = Callable[[Payment], Awaitable[PaymentOutcome | None]]
 _log = structlog.get_logger(__name__)
 
@@ -48,7 +50,7 @@ class Resumption:
         writer: Writer,
         saga: CheckoutSaga,
         capturing: Capturing,
-        provider: PaymentProvider,
+        provider: GuardedProvider,
         clock: Clock,
         *,
         pause_seconds: float = 2.0,
@@ -107,13 +109,15 @@ class Resumption:
 
     async def _run(self) -> None:
         while True:
+            due_count = 0
             try:
-                await self.sweep()
+                due_count = await self.sweep()
             except (StoreUnavailable, Busy) as error:
                 _log.warning("sweep put off", error=str(error))
             except Exception:  # the sweep is what makes every checkout end: it goes on, and the fault is seen
                 _log.exception("sweep failed")
-            await asyncio.sleep(self._pause_seconds)
+            more_are_due = due_count >= self._batch_limit_checkouts
+            await asyncio.sleep(FULL_BATCH_PAUSE_SECONDS if more_are_due else self._pause_seconds)
 
     async def _resume_one(self, checkout_id: UUID) -> None:
         async with self._slots:
@@ -138,7 +142,9 @@ class Resumption:
         if self._clock() >= checkout.expires_at:
             await self._run_out(checkout)
             return
-        deadline = time.monotonic() + self._settle_within_seconds
+        closed = await self._provider.closed_to_new_payments_for_seconds() is not None
+        # Behind those that the provider is not asked about now, others are due.
+        deadline = time.monotonic() + (0 if closed else self._settle_within_seconds)
         outcome = await self._saga.authorise(checkout.payment, deadline, asked_before=True)
         if isinstance(outcome, AuthorisationOutcome):
             await self._saga.conclude(checkout.order_id, outcome, self._cause(checkout.order_id))

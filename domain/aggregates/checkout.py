@@ -30,8 +30,11 @@ CheckoutStatus = Literal["started", "payment_deferred", "completed", "declined",
 
 @dataclass(frozen=True, slots=True)
 class Refund:
+    """`not_taken`: made by taking so much less."""
+
     amount: Money
     made: bool = False
+    not_taken: bool = False
 
 
 class Checkout(EventSourced):
@@ -153,7 +156,8 @@ class Checkout(EventSourced):
             self._trigger(CheckoutPaymentVoided, cause)
 
     def request_refund(self, refund_id: str, amount: Money, reason: str, resume_after: datetime, cause: Cause) -> None:
-        """Money that was charged is to go back; asked for twice under one `refund_id` it goes back once.
+        """Money that was charged is to go back; asked for twice under one `refund_id` it goes back once. Where less was
+        taken than was to be (by hand, at the provider), no more than that.
 
         Raises RuleBroken when more would go back than was charged.
         """
@@ -164,6 +168,9 @@ class Checkout(EventSourced):
         promised = Money.total((r.amount for r in self.refunds.values()), self.amount.currency)
         if self.amount < promised + amount:
             raise RuleBroken("More would be paid back than was charged.")
+        amount = self._at_most_what_was_taken(amount)
+        if amount.amount == 0:
+            return
         self._trigger(
             RefundRequested, cause, refund_id=refund_id, amount=amount, reason=reason, resume_after=resume_after
         )
@@ -179,6 +186,12 @@ class Checkout(EventSourced):
         """Another attempt later. Nothing happens when nothing is left to do."""
         if self.unfinished:
             self._trigger(CheckoutPostponed, cause, reason=reason, resume_after=resume_after)
+
+    def _at_most_what_was_taken(self, amount: Money) -> Money:
+        if self.captured is None:
+            return amount
+        back = Money.total((r.amount for r in self.refunds.values() if not r.not_taken), self.amount.currency)
+        return min(amount, self.captured - back)
 
     def _ensure_awaits_payment(self, wanted: str) -> None:
         if not self.awaits_payment:
@@ -228,8 +241,12 @@ class Checkout(EventSourced):
 
     @evolves(PaymentCaptured)
     def _payment_captured(self, event: PaymentCaptured) -> None:
-        self.captured = event.amount
+        self.captured = left = event.amount
         self._money_moved(event.refund_ids)
+        for refund_id, back in self.refunds_due:
+            there = min(back, left)
+            self.refunds[refund_id] = Refund(there, made=there.amount == 0)
+            left = left - there
 
     @evolves(PaymentReleased)
     def _payment_released(self, event: PaymentReleased) -> None:
@@ -244,7 +261,7 @@ class Checkout(EventSourced):
         self.capture_due = False
         self.attempts_count = 0
         for refund_id in refund_ids:
-            self.refunds[refund_id] = replace(self.refunds[refund_id], made=True)
+            self.refunds[refund_id] = replace(self.refunds[refund_id], made=True, not_taken=True)
 
     @evolves(CheckoutDeclined)
     def _declined(self, event: CheckoutDeclined) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from commandside.payments.port import Payment
+from commandside.payments.port import Captured, Payment
+from domain.values import Money
 from tests.unit.command_api.conftest import Clock
 from tests.unit.command_api.shop import CommandShop, check_out, fill_cart
 from tests.unit.command_api.test_checkout import PRICE, UNTOUCHED, webhook
+from tests.waiting import eventually
 
 
 async def placed(shopper: httpx.AsyncClient, token: str = "tok_ok") -> str:
@@ -93,6 +95,44 @@ async def test_captured_without_an_answer_and_then_cancelled_it_is_paid_back(sho
 
     assert (cancelled["status"], cancelled["payment"]["status"]) == ("cancelled", "refunded")
     assert shop.provider.refunded() == {order_id: PRICE}
+
+
+@pytest.mark.parametrize("cancelled_first", [True, False])
+async def test_where_less_was_taken_by_hand_that_much_goes_back(
+    shop: CommandShop, clock: Clock, cancelled_first: bool
+) -> None:
+    shopper = shop.client(sub="ada")
+    order_id = await placed(shopper, "tok_capture_error_then_ok")
+    await shop.write_side.capturing.drain()
+    await shop.provider.capture(Payment(order_id, PRICE, "", order_id), Money(1000, "GBP"))
+    clock.advance(minutes=1)
+    if not cancelled_first:
+        await shop.write_side.resumption.sweep()
+
+    assert (await shopper.post(f"/v1/orders/{order_id}/cancel")).json()["status"] == "cancelled"
+
+    assert shop.provider.refunded() == {order_id: Money(1000, "GBP")}
+    clock.advance(minutes=10)
+    assert await shop.write_side.resumption.sweep() == 0
+    again = (await shopper.post(f"/v1/orders/{order_id}/cancel")).json()
+    assert again["payment"]["status"] == "partially_refunded"
+
+
+async def test_less_is_known_to_be_taken_where_a_webhook_says_so_before_the_order_is_placed(
+    shop: CommandShop, clock: Clock
+) -> None:
+    shopper = shop.client(sub="ada")
+    await fill_cart(shopper)
+    order_id = (await check_out(shopper, "k", "tok_webhook")).json()["order_id"]
+    payment, some = Payment(order_id, PRICE, "", order_id), Money(1000, "GBP")
+    await eventually(lambda: shop.provider.capture(payment, some), lambda outcome: isinstance(outcome, Captured))
+
+    await shop.deliver_webhook(webhook(order_id, "captured", captured=some))
+    await shop.write_side.capturing.drain()
+
+    assert await payment_status(shop, order_id) == "captured"
+    assert (await shopper.post(f"/v1/orders/{order_id}/cancel")).status_code == 200
+    assert shop.provider.refunded() == {order_id: some}
 
 
 async def test_sent_back_in_part_before_the_capture_only_the_rest_is_taken(shop: CommandShop, clock: Clock) -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import pytest
 
+from commandside.payments.port import Refunded
+from tests.unit.command_api.conftest import Clock
 from tests.unit.command_api.shop import CommandShop, check_out, fill_cart
+from tests.unit.command_api.test_checkout import PRICE, webhook
 
 
 async def ledger_of(client: httpx.AsyncClient, order_id: str) -> dict[str, Any]:
@@ -69,6 +73,27 @@ async def test_one_that_was_declined(shop: CommandShop) -> None:
 
     assert kinds(told) == [("requested", 1999), ("declined", 1999)]
     assert told["authorised"]["amount"] == 0
+
+
+async def test_one_that_was_declined_and_taken_all_the_same(
+    shop: CommandShop, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refunded(*_: Any) -> Refunded:
+        return Refunded("re-1")
+
+    monkeypatch.setattr(shop.provider, "refund", refunded)
+    shopper = shop.client(sub="ada")
+    await fill_cart(shopper)
+    await check_out(shopper, "k", "tok_declined")
+    order_id = next(iter(r.event.order_id for r in shop.log() if r.event.TOPIC == "checkout.started.v1"))  # type: ignore[union-attr]
+    assert (await shop.deliver_webhook(webhook(order_id, "captured", captured=PRICE))).status_code == 200
+    clock.advance(minutes=1)
+    await shop.write_side.resumption.sweep()
+
+    told = await ledger_of(shopper, order_id)
+
+    assert kinds(told)[2:] == [("captured", 1999), ("refund_requested", 1999), ("refunded", 1999)]
+    assert (told["captured"]["amount"], told["refunded"]["amount"], told["kept"]["amount"]) == (1999, 1999, 0)
 
 
 async def test_it_is_nobody_elses(shop: CommandShop) -> None:

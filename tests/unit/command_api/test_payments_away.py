@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from commandside.writer import Busy
 from tests.unit.command_api.conftest import Clock
 from tests.unit.command_api.shop import CommandShop, check_out, fill_cart
 from tests.waiting import eventually
@@ -100,6 +102,44 @@ async def test_the_same_key_is_served_when_the_provider_is_back_and_what_was_beg
         await shop.write_side.resumption.sweep()
         assert (await shop.order(pending.json()["order_id"]))["status"] == "placed"
         assert await shop.stock("LAMP") == UNTOUCHED | {"on_hand": 8, "committed": 2, "available": 8}
+
+
+async def test_what_was_begun_keeps_no_other_waiting(
+    away: CommandShop, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands may be due: nobody waits for an answer that is known not to come."""
+    monkeypatch.setattr(away.write_side.resumption, "_settle_within_seconds", 3_600)
+    calls = dict(away.provider.calls)
+    clock.advance(minutes=1)
+    async with asyncio.timeout(5):
+        assert await away.write_side.resumption.sweep() == 1
+    assert away.topics(0)[-1] == "checkout.postponed.v1"
+    assert away.provider.calls == calls
+
+
+async def test_behind_a_full_batch_the_next_one_follows(
+    away: CommandShop, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await away.given_product("LEAFLET", price=0, stock=5)
+    for name in ("ada", "bo"):
+        shopper = away.client(sub=name)
+        await fill_cart(shopper, "LEAFLET")
+        with monkeypatch.context() as failing:
+            failing.setattr(away.write_side.saga, "conclude", _busy)
+            assert (await check_out(shopper, "k")).status_code == 503
+    monkeypatch.setattr(away.write_side.resumption, "_batch_limit_checkouts", 1)
+    monkeypatch.setattr(away.write_side.resumption, "_pause_seconds", 3_600)
+    clock.advance(minutes=1)
+    away.write_side.resumption.start()
+
+    async def sold() -> int:
+        return int((await away.stock("LEAFLET"))["committed"])
+
+    await eventually(sold, lambda count: count == 2)
+
+
+async def _busy(*_: Any) -> None:
+    raise Busy("full")
 
 
 async def test_a_webhook_concludes_while_it_is_open(away: CommandShop) -> None:
