@@ -29,7 +29,7 @@ from domain.events.checkout import (
 from domain.identity import checkout_stream
 from domain.values import Money
 
-ENTRIES_LIMIT_EVENTS = 10_000
+PAGE_LIMIT_EVENTS = 10_000
 
 
 async def ledger(store: EventStore, order_id: UUID, owner: str | None) -> tuple[int, int, Json]:
@@ -40,13 +40,23 @@ async def ledger(store: EventStore, order_id: UUID, owner: str | None) -> tuple[
     capture_refused. `owner` None: whoever may see every order. Raises NotFound, also when the order is somebody else's;
     StoreUnavailable.
     """
-    history = await store.history(checkout_stream(order_id), 0, ENTRIES_LIMIT_EVENTS)
+    history = await _history(store, checkout_stream(order_id))
     if not history or not isinstance(history[0].event, CheckoutStarted):
         raise NotFound("order", str(order_id))
     checkout = Checkout.replay([recorded.event for recorded in history])
     if owner is not None and checkout.owner != owner:
         raise NotFound("order", str(order_id))
     return checkout.version, history[-1].position, _told(checkout, history)
+
+
+async def _history(store: EventStore, stream_id: UUID) -> list[Recorded]:
+    """All of it: one that waits for somebody to look has a line for every attempt, and is not behind for that."""
+    history: list[Recorded] = []
+    while page := await store.history(stream_id, len(history), PAGE_LIMIT_EVENTS):
+        history += page
+        if len(page) < PAGE_LIMIT_EVENTS:
+            break
+    return history
 
 
 def _told(checkout: Checkout, history: Sequence[Recorded]) -> Json:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from commandside.audit import EVENTS_LIMIT_COUNT
 from commandside.commands.fields import AddressField
-from commandside.ledger import ENTRIES_LIMIT_EVENTS
+from commandside.ledger import PAGE_LIMIT_EVENTS
 
 
 class Money(BaseModel):
@@ -139,7 +139,7 @@ class LedgerAnswer(BaseModel):
     kept: Money = Field(description="captured less refunded")
     to_be_captured: Money
     to_be_refunded: Money
-    entries: list[LedgerEntry] = Field(max_length=2 * ENTRIES_LIMIT_EVENTS)
+    entries: list[LedgerEntry] = Field(max_length=2 * PAGE_LIMIT_EVENTS)
 
 
 class ReturnRequested(BaseModel):

@@ -118,13 +118,14 @@ class Capturing:
         match outcome:
             case Captured():
                 step = partial(concluding.capture, order_id=order_id, payment=outcome, cause=self._cause(order_id))
-            case Cancelled(reference):
+            case Cancelled() | Declined():  # asked only where all is to go back: that nothing is held is all it takes
+                reference = outcome.reference if isinstance(outcome, Cancelled) else payment.reference or ""
                 step = partial(
                     concluding.release_payment, order_id=order_id, reference=reference, cause=self._cause(order_id)
                 )
             case CaptureRefused(reason) if reason != NOT_AUTHORISED:
                 raise PutOff(f"capture refused: {reason}")
-            case CaptureRefused(reason) | Declined(reason):
+            case CaptureRefused(reason):
                 # Not the shopper's doing: somebody has to look, at once where the goods are on their way.
                 _log.error("capture refused", order_id=str(order_id), reason=reason)
                 step = partial(concluding.refuse_capture, order_id=order_id, reason=reason, cause=self._cause(order_id))

@@ -175,3 +175,12 @@ async def test_others_are_answered_while_a_history_is_replayed_and_written(
     answered.set()
     assert (await audit).status_code == 200
     assert in_time == [True]
+
+
+async def test_what_a_payment_was_made_with_is_shown_to_nobody(shop: CommandShop) -> None:
+    shopper = shop.client(sub="ada")
+    await fill_cart(shopper)
+    order_id = (await check_out(shopper, "key-1", "tok_ok")).json()["order_id"]
+    told = await shop.operator.get(f"/v1/audit/checkout/{order_id}")
+    assert told.json()["state"]["payment_token"] == told.json()["events"][0]["data"]["payment_token"] == "(not shown)"
+    assert "tok_ok" not in told.text

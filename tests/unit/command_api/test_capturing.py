@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 
-from commandside.payments.port import Captured, Payment
+from commandside.payments.port import NOT_AUTHORISED, Captured, CaptureRefused, Declined, Payment
 from domain.values import Money
 from tests.unit.command_api.conftest import Clock
 from tests.unit.command_api.shop import CommandShop, check_out, fill_cart
@@ -95,6 +97,36 @@ async def test_captured_without_an_answer_and_then_cancelled_it_is_paid_back(sho
 
     assert (cancelled["status"], cancelled["payment"]["status"]) == ("cancelled", "refunded")
     assert shop.provider.refunded() == {order_id: PRICE}
+
+
+async def test_one_that_was_sent_back_ends_whatever_the_provider_says_of_money_that_it_does_not_hold(
+    shop: CommandShop, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def not_held(*_: Any) -> CaptureRefused:
+        return CaptureRefused(NOT_AUTHORISED)
+
+    async def declined(*_: Any) -> Declined:
+        return Declined("card_declined")
+
+    shopper = shop.client(sub="ada")
+    order_id = await placed(shopper, "tok_capture_error_then_ok")
+    await shop.write_side.capturing.drain()
+    monkeypatch.setattr(shop.provider, "capture", not_held)
+    monkeypatch.setattr(shop.provider, "cancel", declined)
+    order = f"/v1/orders/{order_id}"
+    await shop.operator.post(f"{order}/shipments/s1/pack")
+    await shop.operator.post(f"{order}/shipments/s1/ship", json={"carrier": "post", "tracking_number": "T1"})
+    clock.advance(minutes=1)
+    assert await shop.write_side.resumption.sweep() == 1
+    assert await payment_status(shop, order_id) == "authorised"
+
+    back = {"items": [{"product_id": "LAMP", "quantity": 1}], "reason": "broken"}
+    return_id = (await shopper.post(f"{order}/returns", json=back)).json()["return_id"]
+    received = (await shop.operator.post(f"{order}/returns/{return_id}/receive")).json()
+
+    assert (received["status"], received["payment"]["status"]) == ("refunded", "voided")
+    clock.advance(minutes=10)
+    assert await shop.write_side.resumption.sweep() == 0
 
 
 @pytest.mark.parametrize("cancelled_first", [True, False])

@@ -154,6 +154,16 @@ async def test_withdrawn_it_is_given_back_once(shop: CommandShop, ada: httpx.Asy
     assert await taken(shop) == [("allowance.taken.v1", 3), ("allowance.given_back.v1", 3)]
 
 
+async def test_of_an_order_whose_money_was_not_held_any_more_it_is_given_back_once(
+    shop: CommandShop, ada: httpx.AsyncClient
+) -> None:
+    order_id = (await buy(ada, "key-1", 3, "tok_capture_refused")).json()["order_id"]
+    await shop.write_side.capturing.drain()
+    assert (await shop.order(order_id))["status"] == "cancelled"
+    assert (await ada.post(f"/v1/orders/{order_id}/cancel")).status_code == 200
+    assert await taken(shop) == [("allowance.taken.v1", 3), ("allowance.given_back.v1", 3)]
+
+
 async def test_cancelled_it_is_given_back_once_also_without_the_limit(
     shop: CommandShop, ada: httpx.AsyncClient
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from commandside import ledger
 from commandside.payments.port import Refunded
 from tests.unit.command_api.conftest import Clock
 from tests.unit.command_api.shop import CommandShop, check_out, fill_cart
@@ -94,6 +95,25 @@ async def test_one_that_was_declined_and_taken_all_the_same(
 
     assert kinds(told)[2:] == [("captured", 1999), ("refund_requested", 1999), ("refunded", 1999)]
     assert (told["captured"]["amount"], told["refunded"]["amount"], told["kept"]["amount"]) == (1999, 1999, 0)
+
+
+async def test_one_that_was_tried_again_and_again(
+    shop: CommandShop, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "PAGE_LIMIT_EVENTS", 2)
+    shopper = shop.client(sub="ada")
+    await fill_cart(shopper)
+    order_id = (await check_out(shopper, "k", "tok_capture_error_then_ok")).json()["order_id"]
+    await shop.write_side.capturing.drain()
+    shop.provider.unreachable = True
+    for _ in range(2):
+        clock.advance(minutes=10)
+        await shop.write_side.resumption.sweep()
+    shop.provider.unreachable = False
+    clock.advance(minutes=10)
+    await shop.write_side.resumption.sweep()
+
+    assert kinds(await ledger_of(shopper, order_id))[2:] == [("captured", 1999)]
 
 
 async def test_it_is_nobody_elses(shop: CommandShop) -> None:
