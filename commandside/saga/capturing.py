@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 import structlog
@@ -57,7 +56,8 @@ class Capturing:
     def soon(self, unfinished: Unfinished) -> None:
         """Takes the money of an order just placed, beside its answer. Beyond the limit the resumption does."""
         if len(self._under_way) < self._under_way_limit_count:
-            task = asyncio.create_task(self._or_later(self._move(unfinished), unfinished.order_id), name="capture")
+            moving = self._or_later(partial(self._move, unfinished), unfinished.order_id)
+            task = asyncio.create_task(moving, name="capture")
             self._under_way[task] = None
             task.add_done_callback(self._under_way.pop)
 
@@ -89,11 +89,11 @@ class Capturing:
             async with asyncio.timeout(within_seconds):
                 await self.move_money(order_id)
 
-        await self._or_later(in_time(), order_id)
+        await self._or_later(in_time, order_id)
 
-    async def _or_later(self, moving: Coroutine[Any, Any, None], order_id: UUID) -> None:
+    async def _or_later(self, move: Callable[[], Awaitable[None]], order_id: UUID) -> None:
         try:
-            await moving
+            await move()
         except (PutOff, TimeoutError, StoreUnavailable, Busy, Contended) as error:
             _log.warning("payment put off", order_id=str(order_id), reason=str(error) or "no time left")
         except Exception:  # it is due, and the resumption's; but the fault is seen
