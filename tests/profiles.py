@@ -21,7 +21,7 @@ set_hypothesis_home_dir(Path(__file__).parent.parent / ".cache" / "hypothesis")
 settings.register_profile("short", deadline=None, max_examples=50, stateful_step_count=30)
 # Four times the short profile. More would prove little more, and take minutes.
 settings.register_profile(
-    "long", deadline=None, max_examples=200, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    "long", deadline=None, max_examples=100, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 
 

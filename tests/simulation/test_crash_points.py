@@ -150,4 +150,4 @@ def test_two_crashes_on_one_path_do_not_either(name: str) -> None:
 def _close_by(
     crashes: Sequence[tuple[FaultKind, int]], first: tuple[FaultKind, int]
 ) -> Iterator[tuple[FaultKind, int]]:
-    return ((kind, number) for kind, number in crashes if 0 <= number - first[1] <= 2)
+    return ((kind, number) for kind, number in crashes if number == first[1] + 1)
