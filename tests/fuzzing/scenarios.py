@@ -18,7 +18,7 @@ import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.errors import FlakyStrategyDefinition
+from hypothesis.errors import FlakyStrategyDefinition, InvalidDefinition
 from hypothesis.stateful import Bundle, initialize
 from schemathesis import Case
 from schemathesis.core.result import Ok
@@ -43,6 +43,7 @@ PAYMENT_TOKENS: Final = {
 }  # fmt: skip
 # Few enough for a scenario to use one again now and then.
 KEYS_COUNT: Final = 20
+NO_WAY_ON: Final = "No progress can be made"
 PRODUCTS_COUNT: Final = 5
 SKU_LIMIT_CHARACTERS: Final = 64
 _numbers = count(1)
@@ -92,6 +93,7 @@ def play(machine: type[APIStateMachine], seed: int, scenarios_count: int) -> boo
 
     False: it was given up, because a beginning that was played again went another way. Then it hung on the clock
     whether something was there already, and Hypothesis plays no more of a test that depends on more than its choices.
+    Or a scenario had come to where no link leads on.
     """
     seeded: Any = type(machine.__name__, (machine,), {})
     hypothesis.seed(seed)(seeded)
@@ -107,6 +109,10 @@ def play(machine: type[APIStateMachine], seed: int, scenarios_count: int) -> boo
             )
         )
     except FlakyStrategyDefinition:
+        return False
+    except InvalidDefinition as error:
+        if NO_WAY_ON not in str(error):
+            raise
         return False
     except BaseException as error:
         error.add_note(f"Once more: {SEED_VARIABLE}={seed}")

@@ -6,7 +6,9 @@ import asyncio
 import time
 from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -61,8 +63,13 @@ async def test_a_provider_that_is_killed_and_comes_back(tmp_path: Path) -> None:
                 assert await shop.stock("LAMP") == {
                     "on_hand": 1_000 - sold, "reserved": 0, "committed": sold, "available": 1_000 - sold,
                 }  # fmt: skip
-                books = await asyncio.to_thread(provider.books)
-                assert books["charges"] == {"count": sold, "amounts": {"GBP": 1999 * sold}}
+                charges = await eventually(partial(charges_of, provider), lambda charges: charges["count"] == sold)
+                assert charges["amounts"] == {"GBP": 1999 * sold}
+
+
+async def charges_of(provider: ProviderProcess) -> dict[str, Any]:
+    charges: dict[str, Any] = (await asyncio.to_thread(provider.books))["charges"]
+    return charges
 
 
 async def attempt(shop: CommandShop, name: str) -> httpx.Response:

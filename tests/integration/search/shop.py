@@ -152,7 +152,7 @@ class Shop:
         )
 
     def place(self, order: str) -> None:
-        self._happened(OrderPlaced, _order(order), payment_reference="paid")
+        self._happened(OrderPlaced, _order(order), payment_reference="paid", payment_captured=True)
 
     def fail_payment(self, order: str) -> None:
         self._happened(OrderPaymentFailed, _order(order), reason="declined")
