@@ -1,6 +1,7 @@
 """Which tests run, and how hard: the plugin behind COUNTERFOIL_TEST_PROFILE and COUNTERFOIL_TEST_REQUIRE_ALL.
 
-`short` (the default) leaves out what is marked `long` and says how many; `long` runs everything, with more examples.
+`short` (the default) leaves out what is marked `long` and says how many; `long` runs it, with more examples. What is
+marked `thorough` is more of what others prove already: only COUNTERFOIL_TEST_THOROUGH=1 runs it.
 With COUNTERFOIL_TEST_REQUIRE_ALL=1 nothing may be skipped: a test that would be is a failure.
 """
 
@@ -36,17 +37,20 @@ def profile() -> str:
     return name
 
 
+def is_thorough() -> bool:
+    return os.environ.get("COUNTERFOIL_TEST_THOROUGH", "") == "1"
+
+
 def everything_is_required() -> bool:
     return os.environ.get("COUNTERFOIL_TEST_REQUIRE_ALL", "") == "1"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if profile() == "long":
-        return
-    left_out = [item for item in items if item.get_closest_marker("long")]
+    markers = [name for name, runs in (("long", profile() == "long"), ("thorough", is_thorough())) if not runs]
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in markers)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("long")]
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -36,7 +36,7 @@ async def test_five_kills_break_no_promise(tmp_path: Path) -> None:
     await kill_and_look(tmp_path, kills_count=5)
 
 
-@pytest.mark.long
+@pytest.mark.thorough
 @pytest.mark.timeout(900)
 async def test_fifty_kills_break_no_promise(tmp_path: Path) -> None:
     await kill_and_look(tmp_path, kills_count=50)

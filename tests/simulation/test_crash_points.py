@@ -134,7 +134,7 @@ def test_a_crash_at_any_point_of_the_path_breaks_no_promise(name: str) -> None:
     assert crashes_count >= 8
 
 
-@pytest.mark.long
+@pytest.mark.thorough
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", PATHS)
 def test_two_crashes_on_one_path_do_not_either(name: str) -> None:
@@ -150,4 +150,4 @@ def test_two_crashes_on_one_path_do_not_either(name: str) -> None:
 def _close_by(
     crashes: Sequence[tuple[FaultKind, int]], first: tuple[FaultKind, int]
 ) -> Iterator[tuple[FaultKind, int]]:
-    return ((kind, number) for kind, number in crashes if number == first[1] + 1)
+    return ((kind, number) for kind, number in crashes if 0 <= number - first[1] <= 2)
