@@ -54,7 +54,7 @@ async def test_nothing_is_missed_and_nothing_seen_twice(database_url: str, recor
     await follow_writers(database_url, recorder, appends_count=160, least_events_count=5_000, patience_seconds=90)
 
 
-@pytest.mark.long
+@pytest.mark.thorough
 @pytest.mark.timeout(600)
 async def test_nothing_in_a_hundred_thousand_is_missed_or_seen_twice(
     database_url: str, recorder: BatchRecorder
