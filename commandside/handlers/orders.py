@@ -18,7 +18,7 @@ from commandside.representations import order as order_body
 from domain.aggregates import Checkout, Order, StockItem
 from domain.errors import InvalidTransition, KeyReused, NotFound
 from domain.identity import checkout_stream, stock_stream
-from domain.values import Money, StockClaim
+from domain.values import Cause, Money, StockClaim
 
 # How long the request that asked for a refund has to make it before the resumption takes it up.
 REFUND_GRACE = timedelta(seconds=15)
@@ -33,18 +33,11 @@ def cancel_order(aggregates: Aggregates, command: CancelOrder, context: Context)
     aggregates.load([command.order_id, checkout_stream(command.order_id)])
     order = owned_order(aggregates, command.order_id, command.owner)
     checkout = _checkout(aggregates, command.order_id)
-    aggregates.load([*claimed_streams(checkout.claims), *allowance_streams(order.owner, checkout.limited_product_ids)])
-    stock = claimed_stock(aggregates, checkout.claims)
-    allowances = allowances_of(aggregates, order.owner, checkout.limited_product_ids)
     context.ensure_current(order)
     if order.standing == "pending_payment":  # the saga's to end: nothing is sold yet that could be restocked
         raise InvalidTransition("order", order.status, "cancelled")
     if order.standing != "cancelled":
-        order.cancel(command.reason, context.cause)
-        for claim, item in stock:
-            item.restock(claim.quantity, order.order_id, context.cause)
-        for allowance in allowances:
-            allowance.give_back(order.order_id, context.cause)
+        undo_sale(aggregates, order, checkout, command.reason, context.cause)
         _request_refund(checkout, f"cancel-{order.order_id}", order.totals.total, "order cancelled", context)
     return _answer(order)
 
@@ -115,6 +108,21 @@ def owned_order(aggregates: Aggregates, order_id: UUID, owner: str | None) -> Or
     if order is None or (owner is not None and order.owner != owner):
         raise NotFound("order", str(order_id))
     return order
+
+
+def undo_sale(aggregates: Aggregates, order: Order, checkout: Checkout, reason: str | None, cause: Cause) -> None:
+    """Cancels a placed order: its goods go back into stock, and what it had of allowances back to their owner.
+
+    Raises InvalidTransition, RuleBroken.
+    """
+    aggregates.load([*claimed_streams(checkout.claims), *allowance_streams(order.owner, checkout.limited_product_ids)])
+    stock = claimed_stock(aggregates, checkout.claims)
+    allowances = allowances_of(aggregates, order.owner, checkout.limited_product_ids)
+    order.cancel(reason, cause)
+    for claim, item in stock:
+        item.restock(claim.quantity, order.order_id, cause)
+    for allowance in allowances:
+        allowance.give_back(order.order_id, cause)
 
 
 def claimed_streams(claims: tuple[StockClaim, ...]) -> list[UUID]:

@@ -26,7 +26,6 @@ from commandside.saga import concluding
 from commandside.saga.causes import Causes
 from commandside.saga.unfinished import Unfinished, look_by_order
 from commandside.writer import Busy, Contended, Writer
-from domain.values import Cause
 
 STOPPING_SECONDS = 1.0  # what captures under way are still given once the process is to end
 _log = structlog.get_logger(__name__)
@@ -114,21 +113,20 @@ class Capturing:
             )
         except ProviderError as error:
             raise PutOff(f"capture: {error}") from error
+        cause = self._causes.of_checkout(order_id)
         step: Callable[[Aggregates], Unfinished | None]
         match outcome:
             case Captured():
-                step = partial(concluding.capture, order_id=order_id, payment=outcome, cause=self._cause(order_id))
+                step = partial(concluding.capture, order_id=order_id, payment=outcome, cause=cause)
             case Cancelled() | Declined():  # asked only where all is to go back: that nothing is held is all it takes
                 reference = outcome.reference if isinstance(outcome, Cancelled) else payment.reference or ""
-                step = partial(
-                    concluding.release_payment, order_id=order_id, reference=reference, cause=self._cause(order_id)
-                )
+                step = partial(concluding.release_payment, order_id=order_id, reference=reference, cause=cause)
             case CaptureRefused(reason) if reason != NOT_AUTHORISED:
                 raise PutOff(f"capture refused: {reason}")
             case CaptureRefused(reason):
                 # Not the shopper's doing: somebody has to look, at once where the goods are on their way.
                 _log.error("capture refused", order_id=str(order_id), reason=reason)
-                step = partial(concluding.refuse_capture, order_id=order_id, reason=reason, cause=self._cause(order_id))
+                step = partial(concluding.refuse_capture, order_id=order_id, reason=reason, cause=cause)
             case Authorised():
                 raise PutOff("the provider still holds what it was to let go of")
         left = (await self._writer.execute(step)).result
@@ -154,11 +152,8 @@ class Capturing:
                     order_id=order_id,
                     refund_id=refund_id,
                     reference=outcome.reference,
-                    cause=self._cause(order_id),
+                    cause=self._causes.of_checkout(order_id),
                 )
             )
         if put_off is not None:
             raise PutOff(put_off)
-
-    def _cause(self, order_id: UUID) -> Cause:
-        return self._causes.of("checkout", f"checkout:{order_id}", str(order_id))

@@ -14,7 +14,7 @@ import msgspec
 from commandside.aggregates import Aggregates
 from commandside.handlers.allowances import allowance_streams, allowances_of
 from commandside.handlers.context import Context
-from commandside.handlers.orders import claimed_stock, owned_order
+from commandside.handlers.orders import owned_order, undo_sale
 from commandside.payments.payment import Authorised, Captured, Payment
 from commandside.problems import PaymentDeclined, problem, status_of
 from commandside.representations import order as order_body
@@ -203,13 +203,7 @@ def refuse_capture(aggregates: Aggregates, order_id: UUID, reason: str, cause: C
     checkout, order = _checkout(aggregates, order_id), _order(aggregates, order_id)
     if checkout.capture_due and (order.standing == "cancelled" or order.can_be_cancelled):
         if order.standing != "cancelled":
-            stock = claimed_stock(aggregates, checkout.claims)
-            allowances = allowances_of(aggregates, checkout.owner, checkout.limited_product_ids)
-            order.cancel(NOT_CAPTURED, cause)
-            for claim, item in stock:
-                item.restock(claim.quantity, order.order_id, cause)
-            for allowance in allowances:
-                allowance.give_back(order.order_id, cause)
+            undo_sale(aggregates, order, checkout, NOT_CAPTURED, cause)
         order.release_payment(checkout.payment_reference or "", cause)
         checkout.refuse_capture(reason, cause)
     return look(aggregates, checkout.id)
@@ -218,7 +212,7 @@ def refuse_capture(aggregates: Aggregates, order_id: UUID, reason: str, cause: C
 def refund_made(aggregates: Aggregates, order_id: UUID, refund_id: str, reference: str, cause: Cause) -> None:
     checkout, order = _checkout(aggregates, order_id), _order(aggregates, order_id)
     checkout.refund_made(refund_id, reference, cause)
-    order.refund(refund_id, checkout.refunds[refund_id].amount, reference, cause)
+    _note_refunds(checkout, order, (refund_id,), reference, cause)
 
 
 def _note_refunds(checkout: Checkout, order: Order, refund_ids: tuple[str, ...], reference: str, cause: Cause) -> None:

@@ -31,7 +31,6 @@ from commandside.saga.causes import Causes, Clock
 from commandside.saga.checkout import CheckoutSaga
 from commandside.saga.unfinished import Unfinished, look
 from commandside.writer import Busy, Contended, Writer
-from domain.values import Cause
 
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(minutes=5)
@@ -147,7 +146,7 @@ class Resumption:
         deadline = time.monotonic() + (0 if closed else self._settle_within_seconds)
         outcome = await self._saga.authorise(checkout.payment, deadline, asked_before=True)
         if isinstance(outcome, AuthorisationOutcome):
-            await self._saga.conclude(checkout.order_id, outcome, self._cause(checkout.order_id))
+            await self._saga.conclude(checkout.order_id, outcome, self._causes.of_checkout(checkout.order_id))
         else:
             reason = outcome.reason if isinstance(outcome, StillUnknown) else "waiting for the provider's word"
             await self._postpone(checkout, reason, no_later_than=checkout.expires_at)
@@ -160,7 +159,7 @@ class Resumption:
         if not isinstance(outcome, Authorised | Captured):
             outcome = await self._ask(checkout.payment, self._provider.cancel)
         if isinstance(outcome, Authorised | Captured | Declined):
-            await self._saga.conclude(checkout.order_id, outcome, self._cause(checkout.order_id))
+            await self._saga.conclude(checkout.order_id, outcome, self._causes.of_checkout(checkout.order_id))
             return
         await self._writer.execute(
             partial(
@@ -168,14 +167,14 @@ class Resumption:
                 order_id=checkout.order_id,
                 payment_settled=isinstance(outcome, Cancelled),
                 resume_after=self._clock() + FIRST_PAUSE,
-                cause=self._cause(checkout.order_id),
+                cause=self._causes.of_checkout(checkout.order_id),
             )
         )
 
     async def _settle_expired(self, checkout: Unfinished) -> None:
         outcome = await self._ask(checkout.payment, self._provider.cancel)
         if isinstance(outcome, Captured | Declined | Cancelled):
-            await self._saga.conclude(checkout.order_id, outcome, self._cause(checkout.order_id))
+            await self._saga.conclude(checkout.order_id, outcome, self._causes.of_checkout(checkout.order_id))
         else:
             await self._postpone(checkout, "the provider does not say")
 
@@ -201,9 +200,6 @@ class Resumption:
                 order_id=checkout.order_id,
                 reason=reason,
                 resume_after=resume_after,
-                cause=self._cause(checkout.order_id),
+                cause=self._causes.of_checkout(checkout.order_id),
             )
         )
-
-    def _cause(self, order_id: UUID) -> Cause:
-        return self._causes.of("checkout", f"checkout:{order_id}", str(order_id))

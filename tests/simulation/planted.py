@@ -11,7 +11,9 @@ from uuid import UUID
 
 import pytest
 
+from commandside.aggregates import Aggregates
 from commandside.commands import CheckOut
+from commandside.handlers.allowances import allowances_of
 from commandside.payments.guarded import GuardedProvider
 from commandside.payments.port import (
     Authorised,
@@ -167,7 +169,7 @@ def forget_to_capture_after_a_crash(patch: pytest.MonkeyPatch) -> None:
 
 def do_not_void_a_late_authorisation(patch: pytest.MonkeyPatch) -> None:
     async def believe(self: Resumption, checkout: Any) -> None:
-        cause = self._cause(checkout.order_id)
+        cause = self._causes.of_checkout(checkout.order_id)
         await self._saga.conclude(checkout.order_id, Cancelled("believed to be"), cause)
 
     patch.setattr(Resumption, "_settle_expired", believe)
@@ -178,7 +180,15 @@ def capture_the_whole_although_a_part_goes_back(patch: pytest.MonkeyPatch) -> No
 
 
 def do_not_restock_what_could_not_be_captured(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(concluding, "claimed_stock", lambda aggregates, claims: [])
+    def cancel_and_keep_the_stock(
+        aggregates: Aggregates, order: Order, checkout: Checkout, reason: str | None, cause: Cause
+    ) -> None:
+        allowances = allowances_of(aggregates, order.owner, checkout.limited_product_ids)
+        order.cancel(reason, cause)
+        for allowance in allowances:
+            allowance.give_back(order.order_id, cause)
+
+    patch.setattr(concluding, "undo_sale", cancel_and_keep_the_stock)
 
 
 def trust_a_stale_price(patch: pytest.MonkeyPatch) -> None:
