@@ -53,7 +53,9 @@ async def test_a_provider_that_is_killed_and_comes_back(tmp_path: Path) -> None:
 
                 await asyncio.to_thread(provider.start)
                 began = time.monotonic()
-                served = await eventually(lambda: attempt(shop, "after"), lambda answer: answer.status_code != 503)
+                last = shop.client(sub="after")
+                await fill_cart(last)
+                served = await eventually(partial(check_out, last, "after"), lambda answer: answer.status_code != 503)
                 assert served.status_code == 201
                 assert time.monotonic() - began < BACK_WITHIN_SECONDS
 
