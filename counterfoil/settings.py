@@ -134,6 +134,9 @@ class Settings(BaseSettings):
     mail_history_hours: int = Field(default=24, ge=1, le=720)
     """Nobody is written to about what is longer ago."""
 
+    order_events_seconds: float = Field(default=900.0, gt=0, le=86_400)
+    """How long one answer goes on with an order's changes; then its client comes again, with a token still good."""
+
     cookie_secure: bool = False
     """Whether the guests' cookie is for https only: set it wherever the shop is served over https."""
     body_limit_bytes: int = Field(default=1_048_576, ge=1_024, le=16_777_216)

@@ -44,7 +44,7 @@ SECONDS_TO_CONNECT = 2
 
 def main(settings: Settings) -> None:
     """Serves until SIGTERM or Ctrl-C. Raises CannotStartError when it is not told where to read from."""
-    app = create_app(open_readers(settings), currency=settings.currency)
+    app = create_app(open_readers(settings), currency=settings.currency, stay_seconds=settings.order_events_seconds)
     registry = CollectorRegistry()
 
     async def valkey_answers() -> None:
@@ -74,7 +74,11 @@ def main(settings: Settings) -> None:
         registry=registry,
     )
     _measure(app.state, registry, with_opensearch=settings.opensearch_url is not None)
-    serve(app, settings.host, settings.query_port)
+
+    def send_away() -> None:
+        app.state.order_changes.send_away()
+
+    serve(app, settings.host, settings.query_port, stopping=send_away)
 
 
 @asynccontextmanager
@@ -119,7 +123,7 @@ async def open_readers(settings: Settings) -> AsyncIterator[Readers]:
             from streams.signals.page_view_topic import PageViewTopic  # noqa: PLC0415
 
             page_views = await opened.enter_async_context(PageViewTopic(settings.kafka_url))
-        yield Readers(FallbackViews(client, replay), engine, page_views)
+        yield Readers(FallbackViews(client, replay), engine, replay, page_views)
 
 
 def _measure(state: State, registry: CollectorRegistry, *, with_opensearch: bool) -> None:

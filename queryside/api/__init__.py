@@ -11,8 +11,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from queryside.api import cart, inventory, orders, products, search, suggest
+from queryside.api import cart, inventory, order_events, orders, products, search, suggest
 from queryside.api.freshness import Freshness
+from queryside.order_changes import STAY_SECONDS, OrderChanges, OrderLog
 from queryside.page_views import PageViewRecorder, PageViewSink
 from queryside.product_pages import ProductPages
 from queryside.search.engine import SearchEngine
@@ -27,15 +28,21 @@ class Readers:
 
     views: Views
     search: SearchEngine
+    order_log: OrderLog
     page_views: PageViewSink | None = None
 
 
 def create_app(
-    readers: AbstractAsyncContextManager[Readers], *, currency: str = "GBP", wait_seconds: float = WAIT_SECONDS
+    readers: AbstractAsyncContextManager[Readers],
+    *,
+    currency: str = "GBP",
+    wait_seconds: float = WAIT_SECONDS,
+    stay_seconds: float = STAY_SECONDS,
 ) -> FastAPI:
     """The application; it opens `readers` when it starts and closes them when it ends.
 
-    `wait_seconds` is how long a query waits for its Min-Position or Min-Version, `currency` that of an empty cart.
+    `wait_seconds` is how long a query waits for its Min-Position or Min-Version, `stay_seconds` how long one may look
+    on while an order changes, `currency` that of an empty cart.
     Handlers read `request.state.caller` (Caller) and raise QueryError: the process that serves this sees to both.
     """
 
@@ -50,6 +57,9 @@ def create_app(
                 aclosing(
                     Freshness(opened.views, {"search": opened.search.position}, timeout_seconds=wait_seconds)
                 ) as app.state.freshness,
+                aclosing(
+                    OrderChanges(opened.views, opened.order_log, stay_seconds=stay_seconds)
+                ) as app.state.order_changes,
             ):
                 yield
 
@@ -57,7 +67,7 @@ def create_app(
     app = FastAPI(title="Counterfoil queries", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.currency = currency
     app.add_route(products.PATH, products.get_product, methods=["GET"], include_in_schema=False)
-    for router in (cart.router, orders.router, inventory.router, search.router, suggest.router):
+    for router in (cart.router, orders.router, order_events.router, inventory.router, search.router, suggest.router):
         app.include_router(router)
     _document(app, [products.DOCUMENTED])
     return app

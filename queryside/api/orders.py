@@ -18,7 +18,7 @@ from queryside.api.freshness import MinVersion, fresh_views, wait_for_version
 from queryside.api.parameters import Parameters, only
 from queryside.api.problems import problems
 from queryside.errors import InvalidQuery, NotFound
-from queryside.views import VersionOf, Views
+from queryside.views import StoredOrder, VersionOf, Views
 
 router = APIRouter(tags=["orders"])
 _CURSOR_LIMIT_CHARACTERS = 100
@@ -63,20 +63,26 @@ async def list_orders(request: Request, page: Annotated[Page, Query()]) -> Respo
 )
 async def get_order(request: Request, order_id: str, min_version: MinVersion = None) -> Response:
     """For its owner, and for operators; nobody else is told that it exists."""
+    order = await readable_order(request, order_id)
+    return answer(request, order.body, f'"{order.version}"', "private, no-cache")
+
+
+async def readable_order(request: Request, order_id: str) -> StoredOrder:
+    """The order, at least at the caller's Min-Version. Raises NotFound, also where it is somebody else's."""
     views: Views = request.app.state.views
     caller = caller_of(request)
     anyones = "operator" in caller.roles
-    canonical_id = _canonical(order_id)
+    canonical_id = canonical(order_id)
     if caller.owner is None and not anyones:
         raise NotFound("order", order_id)
     await wait_for_version(request, VersionOf("order", canonical_id, None if anyones else caller.owner))
     (order,) = await views.orders([canonical_id])
     if order is None or not (anyones or order.owner == caller.owner):
         raise NotFound("order", order_id)
-    return answer(request, order.body, f'"{order.version}"', "private, no-cache")
+    return order
 
 
-def _canonical(order_id: str) -> str:
+def canonical(order_id: str) -> str:
     try:
         return str(UUID(order_id))
     except ValueError:

@@ -24,6 +24,7 @@ from projections.view_projection import Streams
 from projections.vocabulary import product_stream
 from queryside.errors import StoreUnavailable, TooManyWaiting
 from queryside.fallback.shelves import Shelves
+from queryside.order_changes import OrderChange
 from queryside.views import StoredOrder, StoredProduct
 
 V = TypeVar("V", bound=Versioned)
@@ -83,6 +84,18 @@ class Replay:
         view: OrderView | None = await self._replayed(UUID(order_id), order.evolve, order.EVENT_TYPES)
         return None if view is None else StoredOrder(_encode(view.page), view.version, view.owner)
 
+    async def order_changes(self, order_id: str, after_version: int) -> list[OrderChange]:
+        """Beyond that version, oldest first; none where there is no such order."""
+        changes: list[OrderChange] = []
+
+        def note(event: AnyEvent, view: OrderView) -> None:
+            if event.originator_version > after_version:
+                name = event.TOPIC.rpartition(".v")[0]
+                changes.append(OrderChange(event.originator_version, name, _encode(view.page)))
+
+        await self._replayed(UUID(order_id), order.evolve, order.EVENT_TYPES, note)
+        return changes
+
     async def stock(self, sku: str) -> dict[str, StockLevel]:
         """By warehouse, those that ever had any."""
         async with self._place():
@@ -94,8 +107,13 @@ class Replay:
             return await self._shelves.position()
 
     async def _replayed(
-        self, stream_id: UUID, evolve: Callable[[V | None, AnyEvent], V], event_types: frozenset[type]
+        self,
+        stream_id: UUID,
+        evolve: Callable[[V | None, AnyEvent], V],
+        event_types: frozenset[type],
+        note: Callable[[AnyEvent, V], None] | None = None,
     ) -> V | None:
+        """The view, None where there is none. `note` is told of each event, and of the view that it made."""
         view: V | None = None
         version = 0
         async with self._place():
@@ -105,6 +123,8 @@ class Replay:
                     if type(event) not in event_types:
                         return None  # the stream of something else: an order is asked for by any id
                     view = evolve(view, event)
+                    if note is not None:
+                        note(event, view)
                 if len(events) < PAGE_LIMIT_EVENTS:
                     return view
                 version = events[-1].originator_version

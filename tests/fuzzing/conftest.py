@@ -11,7 +11,7 @@ from tests.fuzzing.asking import a_stocked_shop
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
     """A shop that runs; whatever is made up may be asked of it."""
-    with a_shop(tmp_path_factory.mktemp("fuzzed")) as shop:
+    with a_shop(tmp_path_factory.mktemp("fuzzed"), COUNTERFOIL_ORDER_EVENTS_SECONDS="0.01") as shop:
         shop.start("--empty")
         yield shop
 

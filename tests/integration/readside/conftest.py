@@ -16,11 +16,15 @@ from counterfoil.http import problems
 from counterfoil.processes.query_api import TRANSLATIONS
 from projections.valkey import open_redis
 from queryside.api import Readers, create_app
+from queryside.fallback.replay import Replay
+from queryside.fallback.shelves import Shelves
 from queryside.search.engine import SearchEngine
 from queryside.views import Views
+from tests.fakes.streams import MemoryStreams
 from tests.integration.readside.shop import MemoryShop
 
 WAIT_SECONDS = 0.3
+STAY_SECONDS = 1.0
 
 
 @pytest.fixture
@@ -42,20 +46,21 @@ def event_store(database_url: str) -> Iterator[PostgresEventStore]:
 
 
 @pytest.fixture
-async def api(redis_client: Redis) -> AsyncIterator[httpx.AsyncClient]:
-    async with serving(redis_client) as client:
+async def api(redis_client: Redis, shop: MemoryShop) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(redis_client, shop.streams) as client:
         yield client
 
 
 @asynccontextmanager
-async def serving(redis_client: Redis) -> AsyncIterator[httpx.AsyncClient]:
+async def serving(redis_client: Redis, streams: MemoryStreams | None = None) -> AsyncIterator[httpx.AsyncClient]:
     """The query API; headers say who calls: `x-owner`, `x-roles`."""
+    log = Replay(streams or MemoryStreams(), cast(Shelves, None))
 
     @asynccontextmanager
     async def readers() -> AsyncIterator[Readers]:
-        yield Readers(Views(redis_client), cast(SearchEngine, NoSearch()))
+        yield Readers(Views(redis_client), cast(SearchEngine, NoSearch()), log)
 
-    app = create_app(readers(), wait_seconds=WAIT_SECONDS)
+    app = create_app(readers(), wait_seconds=WAIT_SECONDS, stay_seconds=STAY_SECONDS)
     problems.install(app, TRANSLATIONS)
     app.add_middleware(CallerFromHeaders)
     transport = httpx.ASGITransport(app)

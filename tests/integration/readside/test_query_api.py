@@ -354,7 +354,7 @@ async def test_the_openapi_page_has_every_route_with_its_shape_and_problems(api:
         assert "application/problem+json" in responses["503"]["content"]
         names = {parameter["name"] for parameter in page["paths"][path]["get"]["parameters"]}
         assert "Min-Position" in names
-    later = ("also-bought", "trending", "recommendations", "events")
+    later = ("also-bought", "trending", "recommendations")
     assert not [path for path in page["paths"] for word in later if word in path]
 
 

@@ -72,7 +72,7 @@ async def serving(database_url: str, client: Redis) -> AsyncIterator[tuple[httpx
 
         @asynccontextmanager
         async def readers() -> AsyncIterator[Readers]:
-            yield Readers(views, cast(SearchEngine, NoSearch()))
+            yield Readers(views, cast(SearchEngine, NoSearch()), replay)
 
         app = create_app(readers(), wait_seconds=0.3)
         problems.install(app, TRANSLATIONS)

@@ -13,6 +13,7 @@ from counterfoil.http.dress import dress
 from counterfoil.processes.query_api import TRANSLATIONS
 from counterfoil.settings import Settings
 from queryside.api import Readers, create_app
+from queryside.order_changes import OrderLog
 from queryside.search.engine import SearchEngine
 from queryside.views import Views
 from tests.unit.command_api.conftest import Clock
@@ -24,7 +25,7 @@ from tests.unit.http.apis import Away
 async def query_api(tmp_path: Path) -> AsyncIterator[FastAPI]:
     @asynccontextmanager
     async def readers() -> AsyncIterator[Readers]:
-        yield Readers(cast(Views, Away()), cast(SearchEngine, Away()))
+        yield Readers(cast(Views, Away()), cast(SearchEngine, Away()), cast(OrderLog, Away()))
 
     settings = Settings(var=tmp_path)
     app = dress(create_app(readers()), settings, TRANSLATIONS, {}, {}, CollectorRegistry())

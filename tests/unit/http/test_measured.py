@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Sequence
 
 import httpx
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.applications import Starlette
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from counterfoil.http.doors import Measured
 from tests.unit.http.apis import browser
 
 Counted = Counter[tuple[str, str]]
@@ -71,3 +76,29 @@ async def test_a_method_that_a_route_does_not_have_is_still_counted_there(query_
         found = await counted(client)
     assert found["DELETE", "/v1/products/{product_id}"] == 1
     assert found["DELETE", "/v1/cart"] == 1
+
+
+async def test_an_answer_is_timed_to_its_beginning_however_long_it_goes_on() -> None:
+    registry = CollectorRegistry()
+
+    async def goes_on(_: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(0.3)
+        await send({"type": "http.response.body", "body": b""})
+
+    transport = httpx.ASGITransport(with_state(Measured(goes_on, registry)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop", timeout=10) as client:
+        assert (await client.get("/")).status_code == 200
+    labels = {"method": "GET", "route": "unmatched"}
+    assert registry.get_sample_value("counterfoil_http_request_seconds_count", labels) == 1
+    assert (registry.get_sample_value("counterfoil_http_request_seconds_sum", labels) or 1) < 0.2
+
+
+def with_state(app: ASGIApp) -> ASGIApp:
+    """What the framework outside of it would have put there."""
+
+    async def stated(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"], scope["state"] = Starlette(), {}
+        await app(scope, receive, send)
+
+    return stated

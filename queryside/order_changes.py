@@ -1,0 +1,112 @@
+"""Looking on while an order changes: what happened to it so far, and then each change as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from queryside.errors import NotThereInTime, TooManyWaiting
+from queryside.views import VersionOf, Views
+from queryside.waiting import Waiting
+
+STAY_SECONDS = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class OrderChange:
+    """`name` is the event's topic without its version (`order.placed`); `order` the order as it made it, in JSON."""
+
+    version: int
+    name: str
+    order: bytes
+
+
+class OrderLog(Protocol):
+    async def order_changes(self, order_id: str, after_version: int) -> list[OrderChange]:
+        """Oldest first; none where there is no such order. Raises StoreUnavailable, and TooManyWaiting."""
+        ...
+
+
+class OrderChanges:
+    """One look at the views every `poll_seconds` tells for all who look on whether their orders have changed; the log
+    is read only where one has.
+
+    At most `onlookers_limit_count` look on at once, `callers_onlookers_limit_count` for one caller, and each for
+    `stay_seconds`: then it has to come again, with a token that is still good.
+    """
+
+    def __init__(
+        self,
+        views: Views,
+        log: OrderLog,
+        *,
+        stay_seconds: float = STAY_SECONDS,
+        poll_seconds: float = 0.1,
+        onlookers_limit_count: int = 1_000,
+        callers_onlookers_limit_count: int = 32,
+    ) -> None:
+        self._log = log
+        self._stay_seconds = stay_seconds
+        self._versions: Waiting[VersionOf] = Waiting(
+            views.versions,
+            timeout_seconds=stay_seconds,
+            poll_seconds=poll_seconds,
+            waiters_limit_count=onlookers_limit_count,
+        )
+        self._onlookers_limit_count = onlookers_limit_count
+        self._callers_onlookers_limit_count = callers_onlookers_limit_count
+        self._onlookers: Counter[str] = Counter()
+        self._stays: set[asyncio.Timeout] = set()
+        self._ended = False
+
+    @contextmanager
+    def place(self, caller: str) -> Iterator[float]:
+        """A place among those who look on, and until when (in the event loop's time). Raises TooManyWaiting."""
+        if self._onlookers.total() >= self._onlookers_limit_count:
+            raise TooManyWaiting(f"{self._onlookers_limit_count} look on already.")
+        if self._onlookers[caller] >= self._callers_onlookers_limit_count:
+            raise TooManyWaiting(f"You look on {self._callers_onlookers_limit_count} times already.")
+        self._onlookers[caller] += 1
+        try:
+            yield asyncio.get_running_loop().time() + self._stay_seconds
+        finally:
+            self._onlookers[caller] -= 1
+            if not self._onlookers[caller]:
+                del self._onlookers[caller]
+
+    async def so_far(self, order_id: str, after_version: int) -> list[OrderChange]:
+        """Raises what the log does."""
+        return await self._log.order_changes(order_id, after_version)
+
+    async def next(self, order_id: str, after_version: int, until: float) -> list[OrderChange]:
+        """Waits for changes beyond that version. None have come when the time is over, or all are sent away.
+
+        Raises TooManyWaiting and StoreUnavailable.
+        """
+        if self._ended:
+            return []
+        try:
+            async with asyncio.timeout_at(until) as stay:
+                self._stays.add(stay)
+                try:
+                    await self._versions.until(VersionOf("order", order_id), after_version + 1)
+                    return await self.so_far(order_id, after_version)
+                finally:
+                    self._stays.discard(stay)
+        except (TimeoutError, NotThereInTime):
+            return []
+
+    def send_away(self) -> None:
+        """Nobody waits any more when this returns, and nobody will: the server stops."""
+        self._ended = True
+        for stay in self._stays:
+            stay.reschedule(0)
+
+    async def aclose(self) -> None:
+        """Nothing is read any more when this returns."""
+        self.send_away()
+        await self._versions.aclose()

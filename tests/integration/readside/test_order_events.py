@@ -1,0 +1,129 @@
+"""Looking on while an order changes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import httpx
+import msgspec
+import pytest
+
+from domain.aggregates import Order
+from queryside.api import models
+from tests.integration.readside.conftest import STAY_SECONDS
+from tests.integration.readside.shop import MemoryShop, cause, order
+
+ADA, BO = {"x-owner": "customer:ada"}, {"x-owner": "customer:bo"}
+OPERATOR = {"x-owner": "customer:op", "x-roles": "operator"}
+PATH = f"/v1/orders/{UUID(int=1)}/events"
+
+
+@dataclass(frozen=True)
+class Seen:
+    id: str
+    change: str
+    order: dict[str, Any]
+
+
+def seen(answer: httpx.Response) -> list[Seen]:
+    """The events, read as HTML has them: a line a field, an empty line after each."""
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8"), (
+        answer.text
+    )
+    first, *events = answer.text.split("\n\n")[:-1]
+    assert first == "retry: 3000"
+    fields = [dict(line.split(": ", 1) for line in event.split("\n")) for event in events if not event.startswith(":")]
+    return [Seen(each["id"], **msgspec.json.decode(each["data"])) for each in fields]
+
+
+@pytest.fixture
+async def adas(shop: MemoryShop) -> Order:
+    placed = order("customer:ada", 1)
+    await shop.happened(placed)
+    return placed
+
+
+async def test_what_happened_comes_first_in_order_each_with_the_order_as_it_was(
+    api: httpx.AsyncClient, shop: MemoryShop, adas: Order
+) -> None:
+    adas.pack("s1", cause())
+    await shop.happened(adas)
+    changes = seen(await api.get(PATH, headers=ADA))
+    assert [(c.id, c.change, c.order["version"], c.order["status"]) for c in changes] == [
+        ("1", "order.submitted", 1, "pending_payment"),
+        ("2", "order.placed", 2, "placed"),
+        ("3", "order.shipment_packed", 3, "packed"),
+    ]
+    assert changes[-1].order == (await api.get(f"/v1/orders/{UUID(int=1)}", headers=ADA)).json()
+    for change in changes:
+        models.Order.model_validate_json(msgspec.json.encode(change.order))
+
+
+async def test_a_change_comes_while_one_looks_on(api: httpx.AsyncClient, shop: MemoryShop, adas: Order) -> None:
+    looking = asyncio.create_task(api.get(PATH, headers={**ADA, "last-event-id": "2"}))
+    await asyncio.sleep(STAY_SECONDS / 5)
+    adas.pack("s1", cause())
+    await shop.happened(adas)
+    await asyncio.sleep(STAY_SECONDS / 5)
+    adas.ship("s1", "Royal Mail", "X1", cause())
+    await shop.happened(adas)
+    assert [(c.id, c.change, c.order["status"]) for c in seen(await looking)] == [
+        ("3", "order.shipment_packed", "packed"),
+        ("4", "order.shipment_shipped", "shipped"),
+    ]
+
+
+async def test_another_orders_change_does_not(api: httpx.AsyncClient, shop: MemoryShop, adas: Order) -> None:
+    looking = asyncio.create_task(api.get(PATH, headers={**ADA, "last-event-id": "2"}))
+    await asyncio.sleep(STAY_SECONDS / 5)
+    await shop.happened(order("customer:ada", 2))
+    assert seen(await looking) == []
+
+
+@pytest.mark.usefixtures("adas")
+async def test_who_comes_again_is_shown_what_was_missed_and_nothing_twice(api: httpx.AsyncClient) -> None:
+    again = await api.get(PATH, headers={**ADA, "last-event-id": "1"})
+    assert [c.id for c in seen(again)] == ["2"]
+
+
+@pytest.mark.usefixtures("adas")
+@pytest.mark.parametrize("last", ["3", "99", str(2**63 - 1), str(2**63), "-1", "x", "1.5", ""])
+async def test_an_id_that_no_event_of_the_order_had_is_refused(api: httpx.AsyncClient, last: str) -> None:
+    answer = await api.get(PATH, headers={**ADA, "last-event-id": last})
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-input")
+    assert answer.json()["errors"][0]["field"].endswith("Last-Event-ID")
+
+
+@pytest.mark.usefixtures("adas")
+async def test_it_is_for_its_owner_and_for_operators(api: httpx.AsyncClient) -> None:
+    assert len(seen(await api.get(PATH, headers=OPERATOR))) == 2
+    for who in ({}, BO, {**BO, "x-roles": "auditor"}):
+        theirs = await api.get(PATH, headers=who)
+        nobodys = await api.get(PATH.replace(str(UUID(int=1)), str(UUID(int=2))), headers=who)
+        assert theirs.status_code == nobodys.status_code == 404
+        assert theirs.json()["type"] == "/problems/not-found"
+
+
+async def test_an_order_that_is_not_there_yet_is_waited_for(api: httpx.AsyncClient, shop: MemoryShop) -> None:
+    position = shop.record(order("customer:ada", 1))
+    looking = asyncio.create_task(api.get(PATH, headers={**ADA, "min-position": str(position)}))
+    await asyncio.sleep(0.05)
+    await shop.project()
+    assert [c.id for c in seen(await looking)] == ["1", "2"]
+
+
+@pytest.mark.usefixtures("adas")
+async def test_a_caller_has_so_many_places_and_they_are_free_again(api: httpx.AsyncClient) -> None:
+    answers = await asyncio.gather(*(api.get(PATH, headers=ADA) for _ in range(33)))
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert [(answer.status_code, answer.json()["type"]) for answer in refused] == [(503, "/problems/overloaded")]
+    assert refused[0].headers["retry-after"] == "1"
+    assert len(seen(await api.get(PATH, headers=ADA))) == 2
+
+
+@pytest.mark.usefixtures("adas")
+async def test_other_parameters_are_refused(api: httpx.AsyncClient) -> None:
+    assert (await api.get(PATH, params={"x": "1"}, headers=ADA)).status_code == 422

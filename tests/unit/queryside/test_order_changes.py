@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import cast
+
+import pytest
+
+from queryside.errors import StoreUnavailable, TooManyWaiting
+from queryside.order_changes import OrderChange, OrderChanges
+from queryside.views import VersionOf, Views
+
+
+class Order:
+    """One order as the views have it, and as the log has."""
+
+    def __init__(self) -> None:
+        self.shown = 1
+        self.changes = [OrderChange(1, "order.submitted", b"{}")]
+        self.reads_count = 0
+        self.is_away = False
+
+    async def versions(self, streams: Sequence[VersionOf]) -> list[int]:
+        if self.is_away:
+            raise StoreUnavailable("away")
+        return [self.shown] * len(streams)
+
+    async def order_changes(self, order_id: str, after_version: int) -> list[OrderChange]:
+        self.reads_count += 1
+        return [change for change in self.changes if change.version > after_version]
+
+
+@pytest.fixture
+def order() -> Order:
+    return Order()
+
+
+def onlookers(order: Order, *, stay_seconds: float = 5.0, everybody: int = 3, each: int = 2) -> OrderChanges:
+    return OrderChanges(
+        cast(Views, order),
+        order,
+        stay_seconds=stay_seconds,
+        poll_seconds=0.01,
+        onlookers_limit_count=everybody,
+        callers_onlookers_limit_count=each,
+    )
+
+
+async def test_the_log_is_read_when_the_view_has_moved_and_not_before(order: Order) -> None:
+    changes = onlookers(order)
+    with changes.place("ada") as until:
+        waiting = asyncio.create_task(changes.next("1", 1, until))
+        await asyncio.sleep(0.1)
+        assert order.reads_count == 0
+        order.changes += [OrderChange(2, "order.placed", b"{}"), OrderChange(3, "order.shipment_packed", b"{}")]
+        order.shown = 2  # the log may be ahead of the view
+        assert [change.version for change in await waiting] == [2, 3]
+        assert order.reads_count == 1
+    await changes.aclose()
+
+
+async def test_who_has_stayed_long_enough_is_shown_nothing_more(order: Order) -> None:
+    changes = onlookers(order, stay_seconds=0.05)
+    with changes.place("ada") as until:
+        assert await changes.next("1", 1, until) == []
+        order.shown = 2
+        order.changes.append(OrderChange(2, "order.placed", b"{}"))
+        assert await changes.next("1", 1, until) == []
+    await changes.aclose()
+
+
+async def test_nobody_waits_once_they_are_sent_away(order: Order) -> None:
+    changes = onlookers(order)
+    with changes.place("ada") as until, changes.place("bo"):
+        waiting = [asyncio.create_task(changes.next("1", 1, until)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        changes.send_away()
+        async with asyncio.timeout(1):
+            assert await asyncio.gather(*waiting) == [[], []]
+            assert await changes.next("1", 1, until) == []
+    await changes.aclose()
+
+
+async def test_a_view_that_cannot_be_read_is_said(order: Order) -> None:
+    changes = onlookers(order)
+    with changes.place("ada") as until:
+        waiting = asyncio.create_task(changes.next("1", 1, until))
+        await asyncio.sleep(0.05)
+        order.is_away = True
+        with pytest.raises(StoreUnavailable):
+            await waiting
+    await changes.aclose()
+
+
+async def test_there_are_so_many_places_and_for_one_caller_fewer(order: Order) -> None:
+    changes = onlookers(order)
+    with ExitStack() as taken:
+        for caller in ("ada", "ada"):
+            taken.enter_context(changes.place(caller))
+        with pytest.raises(TooManyWaiting, match="2 times already"), changes.place("ada"):
+            pass
+        taken.enter_context(changes.place("bo"))
+        with pytest.raises(TooManyWaiting, match="3 look on"), changes.place("cy"):
+            pass
+    with ExitStack() as free_again:
+        for caller in ("ada", "ada", "cy"):
+            free_again.enter_context(changes.place(caller))
+    await changes.aclose()
