@@ -86,6 +86,10 @@ class Resumption:
     async def sweep(self) -> int:
         """Takes every checkout that is due one step on; returns how many there were. Raises StoreUnavailable."""
         due = await self._store.due_work(self._clock(), self._batch_limit_checkouts)
+        if due:
+            # Whether a provider is back is asked once, and not by the first of those that are due: of all the others
+            # it would not be asked meanwhile.
+            await self._provider.closed_to_new_payments_for_seconds()
         await asyncio.gather(*(self._resume_one(checkout_id) for checkout_id in due))
         return len(due)
 

@@ -79,6 +79,9 @@ class FakePaymentProvider:
         self._failed_once: set[tuple[str, str]] = set()
         self._events: list[WebhookEvent] = []
 
+    async def is_ready(self) -> bool:
+        return not self.unreachable
+
     async def authorise(self, payment: Payment) -> PaymentOutcome:
         self._called("authorise")
         known = self._entries.get(payment.key)

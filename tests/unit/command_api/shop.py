@@ -17,7 +17,6 @@ from commandside.api import create_app, shortcut
 from commandside.api.errors import TRANSLATIONS
 from commandside.event_store import EventStore
 from commandside.event_store.memory import MemoryEventStore
-from commandside.payments.http_provider import HttpPaymentProvider
 from commandside.payments.port import PaymentProvider
 from commandside.payments.webhook import SIGNATURE_HEADER, sign
 from counterfoil import wiring
@@ -56,7 +55,7 @@ class CommandShop:
             stored_in or self.store,
             paid_by or self.provider,
             clock,
-            probe=paid_by.is_ready if isinstance(paid_by, HttpPaymentProvider) else None,
+            probe=getattr(paid_by or self.provider, "is_ready", None),
         )
         self.app = dress(
             create_app(self.write_side, wiring.payment_webhooks(self.settings), self.settings.query_base_url),

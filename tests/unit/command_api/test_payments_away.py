@@ -11,7 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from commandside.payments.port import CaptureOutcome, Payment
 from commandside.writer import Busy
+from domain.values import Money
 from tests.unit.command_api.conftest import Clock
 from tests.unit.command_api.shop import CommandShop, check_out, fill_cart
 from tests.waiting import eventually
@@ -102,6 +104,43 @@ async def test_the_same_key_is_served_when_the_provider_is_back_and_what_was_beg
         await shop.write_side.resumption.sweep()
         assert (await shop.order(pending.json()["order_id"]))["status"] == "placed"
         assert await shop.stock("LAMP") == UNTOUCHED | {"on_hand": 8, "committed": 2, "available": 8}
+
+
+async def test_when_it_is_back_all_that_is_due_is_done_at_once(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {"payments_open_seconds": 0.1, "payments_failures_to_open": 1}
+    async with CommandShop(tmp_path, clock, **settings).running() as shop:
+        await shop.given_product("LAMP", price=1999, stock=10)
+        orders = [await placed_and_not_taken(shop, f"shopper-{number}") for number in range(5)]
+        shop.provider.unreachable = True
+        clock.advance(minutes=1)
+        await shop.write_side.resumption.sweep()
+        assert shop.provider.captured() == {}
+        shop.provider.unreachable = False
+        await asyncio.sleep(0.15)  # the circuit may be tried
+        capture = shop.provider.capture
+
+        async def takes_its_time(payment: Payment, amount: Money) -> CaptureOutcome:
+            await asyncio.sleep(0.02)
+            return await capture(payment, amount)
+
+        monkeypatch.setattr(shop.provider, "capture", takes_its_time)
+        clock.advance(minutes=1)
+
+        assert await shop.write_side.resumption.sweep() == 5
+
+        assert set(shop.provider.captured()) == set(orders)
+
+
+async def placed_and_not_taken(shop: CommandShop, name: str) -> str:
+    """As after a crash between the placing and the taking."""
+    shopper = shop.client(sub=name)
+    await fill_cart(shopper)
+    with pytest.MonkeyPatch.context() as crashed:
+        crashed.setattr(shop.write_side.capturing, "soon", lambda unfinished: None)
+        order_id: str = (await check_out(shopper, name)).json()["order_id"]
+    return order_id
 
 
 async def test_what_was_begun_keeps_no_other_waiting(
