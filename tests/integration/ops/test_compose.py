@@ -12,6 +12,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 
 from counterfoil.part import PARTS
 from counterfoil.settings import Settings, variable
@@ -207,6 +208,22 @@ def next_upstream(text: str) -> dict[str, set[str]]:
         elif name == "proxy_pass":
             passed_on.append((value, blocks[-1]))
     return found
+
+
+def test_with_stripe_the_command_api_has_what_it_needs_and_nobody_else_a_way_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    beside: dict[str, Any] = yaml.safe_load((PROJECT / "ops/compose.stripe.yaml").read_text())["services"]
+    assert set(beside) == {"command-api", "provider"}
+    assert beside["provider"] == {"profiles": ["built-in"]}
+    assert not any("provider" in service.get("depends_on", {}) for service in services().values())
+    merged = our_services()["command-api"]["environment"] | beside["command-api"]["environment"]
+    for name, value in merged.items():
+        if "$" not in value or ASKED.fullmatch(value):
+            monkeypatch.setenv(name, "s" * 32 if "$" in value else value)
+    settings = Settings(var=tmp_path)
+    assert (settings.payments, settings.embeds_provider) == ("stripe", False)
+    assert set(beside["command-api"]["networks"]) == {"inside", "outside"} <= set(compose()["networks"])
 
 
 def test_the_provider_sends_its_events_to_the_command_api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
