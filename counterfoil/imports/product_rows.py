@@ -15,7 +15,7 @@ from domain.values import minor_digits
 
 COLUMNS: Final = (
     "sku", "title", "description", "brand", "category", "price", "currency", "price_minor", "image_urls", "attributes",
-    "seller_id", "kind", "rating", "review_count", "warehouse_id", "quantity", "stock",
+    "seller_id", "kind", "limit_per_customer", "rating", "review_count", "warehouse_id", "quantity", "stock",
 )  # fmt: skip
 ATTRIBUTE_PREFIX: Final = "attributes."
 
@@ -57,6 +57,9 @@ def parse(values: Mapping[str, Any], default_currency: str) -> ProductRow:
     fields["price"] = _price(values, default_currency)
     if kind := _text(values, "kind"):
         fields["kind"] = kind
+    if "limit_per_customer" in values:
+        limit = values["limit_per_customer"]
+        fields["limit_per_customer"] = None if limit in (None, "") else _whole("limit_per_customer", limit)
     given = frozenset(fields) - {"sku"}
     try:
         add = AddProduct.model_validate(fields)

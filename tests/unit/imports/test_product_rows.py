@@ -96,6 +96,8 @@ def test_what_the_file_does_not_have_is_left_alone_and_what_is_empty_is_taken_aw
         ({"quantity": "4"}, "warehouse_id and quantity: come together"),
         ({"warehouse_id": "a", "quantity": "-4"}, "quantity: Input should be greater than or equal to 1"),
         ({"warehouse_id": "a", "quantity": "4.5"}, "quantity: 4.5 is not a whole number"),
+        ({"limit_per_customer": "0"}, "limit_per_customer: Input should be greater than or equal to 1"),
+        ({"limit_per_customer": "1.5"}, "limit_per_customer: 1.5 is not a whole number"),
         ({"kind": "gift"}, "kind: Input should be 'goods' or 'service'"),
         ({"kind": "service", "warehouse_id": "a", "quantity": "4"}, "a service has no stock"),
         ({"colour": "red"}, "unknown: colour"),

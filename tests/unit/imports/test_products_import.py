@@ -101,6 +101,19 @@ async def test_the_same_file_again_changes_nothing(shop: Shop) -> None:
     assert await shop.store.last_position() == position
 
 
+async def test_a_limit_per_customer_comes_stays_and_goes_as_the_file_says(shop: Shop) -> None:
+    columns = "sku,title,category,price"
+    limits = []
+    for header, cell in (("limit_per_customer", "2"), ("brand", "Tarn"), ("limit_per_customer", "")):
+        _, rejected = await shop.take_in(f"{columns},{header}\nL-1,Lamp,Home,5,{cell}\n")
+        assert rejected == []
+        limits.append((await shop.product("L-1")).limit_per_customer)
+    assert limits == [2, 2, None]
+    line = '{"sku":"L-1","title":"Lamp","category":"Home","price":5,"limit_per_customer":3}'
+    _, rejected = await shop.take_in(line, "x.jsonl")
+    assert (rejected, (await shop.product("L-1")).limit_per_customer) == ([], 3)
+
+
 async def test_what_differs_is_changed_and_what_the_file_lacks_stays(shop: Shop) -> None:
     await shop.take_in(f"{HEADER}\nL-1,Lamp,Tarn,Home/Lamps,19.99,4.5,12,leeds,7,red\n")
     position = await shop.store.last_position()
