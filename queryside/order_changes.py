@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,6 +14,9 @@ from queryside.views import VersionOf, Views
 from queryside.waiting import Waiting
 
 STAY_SECONDS = 900.0
+# While Valkey is away each order that is looked at is a replay: others who ask have more need of Postgres.
+POLLING_SHARE = 0.1
+LOOK_LIMIT_ORDERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,8 @@ class OrderLog(Protocol):
 
 
 class OrderChanges:
-    """One look at the views every `poll_seconds` tells for all who look on whether their orders have changed; the log
-    is read only where one has.
+    """One look at the views every `poll_seconds`, or less often where looking is slow, tells for all who look on
+    whether their orders have changed; the log is read only where one has.
 
     At most `onlookers_limit_count` look on at once, `callers_onlookers_limit_count` for one caller, and each for
     `stay_seconds`: then it has to come again, with a token that is still good.
@@ -51,10 +54,12 @@ class OrderChanges:
     ) -> None:
         self._log = log
         self._stay_seconds = stay_seconds
+        self._views = views
         self._versions: Waiting[VersionOf] = Waiting(
-            views.versions,
+            self._look,
             timeout_seconds=stay_seconds,
             poll_seconds=poll_seconds,
+            polling_share=POLLING_SHARE,
             waiters_limit_count=onlookers_limit_count,
         )
         self._onlookers_limit_count = onlookers_limit_count
@@ -110,3 +115,9 @@ class OrderChanges:
         """Nothing is read any more when this returns."""
         self.send_away()
         await self._versions.aclose()
+
+    async def _look(self, orders: Sequence[VersionOf]) -> list[int]:
+        versions: list[int] = []
+        for start in range(0, len(orders), LOOK_LIMIT_ORDERS):
+            versions += await self._views.versions(orders[start : start + LOOK_LIMIT_ORDERS])
+        return versions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
@@ -17,7 +18,9 @@ class Waiting(Generic[K]):
 
     Whoever asks is shown the present number first, and only who has to wait for more takes a place: at most
     `waiters_limit_count` wait at once, at most `looks_limit_keys` keys are looked up at once. A number that is more
-    than `ahead_limit_count` beyond the present one is not waited for: nothing grows that much in the time.
+    than `ahead_limit_count` beyond the present one is not waited for: nothing grows that much in the time. Polls come
+    `poll_seconds` after one another, and take no more than `polling_share` of the time: where looking is slow they
+    come less often.
     """
 
     def __init__(
@@ -27,6 +30,7 @@ class Waiting(Generic[K]):
         timeout_seconds: float,
         look_timeout_seconds: float = 5.0,
         poll_seconds: float = 0.01,
+        polling_share: float = 0.5,
         waiters_limit_count: int = 1_000,
         looks_limit_keys: int = 4_096,
         ahead_limit_count: int = 100_000,
@@ -35,6 +39,7 @@ class Waiting(Generic[K]):
         self._timeout_seconds = timeout_seconds
         self._look_timeout_seconds = look_timeout_seconds
         self._poll_seconds = poll_seconds
+        self._polling_share = polling_share
         self._waiters_limit_count = waiters_limit_count
         self._looks_limit_keys = looks_limit_keys
         self._ahead_limit_count = ahead_limit_count
@@ -78,6 +83,7 @@ class Waiting(Generic[K]):
     async def _poll(self) -> None:
         while self._waiters:
             keys = list(dict.fromkeys(key for key, _ in self._waiters.values()))
+            began = time.monotonic()
             try:
                 numbers = dict(zip(keys, await self._read(keys), strict=True))
             except Exception as error:  # whatever it is, it is the answer for those who wait
@@ -88,7 +94,8 @@ class Waiting(Generic[K]):
                     key, at_least = self._waiters[reached]
                     if numbers.get(key, -1) >= at_least:
                         reached.set_result(None)
-            await asyncio.sleep(self._poll_seconds)
+            took_seconds = time.monotonic() - began
+            await asyncio.sleep(max(self._poll_seconds, took_seconds * (1 / self._polling_share - 1)))
 
     def _open(self) -> list[asyncio.Future[None]]:
         return [reached for reached in self._waiters if not reached.done()]

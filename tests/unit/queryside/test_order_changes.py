@@ -20,8 +20,10 @@ class Order:
         self.changes = [OrderChange(1, "order.submitted", b"{}")]
         self.reads_count = 0
         self.is_away = False
+        self.looked_at: list[int] = []
 
     async def versions(self, streams: Sequence[VersionOf]) -> list[int]:
+        self.looked_at.append(len(streams))
         if self.is_away:
             raise StoreUnavailable("away")
         return [self.shown] * len(streams)
@@ -106,4 +108,12 @@ async def test_there_are_so_many_places_and_for_one_caller_fewer(order: Order) -
     with ExitStack() as free_again:
         for caller in ("ada", "ada", "cy"):
             free_again.enter_context(changes.place(caller))
+    await changes.aclose()
+
+
+async def test_a_hundred_orders_are_looked_at_at_a_time(order: Order) -> None:
+    changes = onlookers(order, stay_seconds=0.3, everybody=250, each=250)
+    with changes.place("ada") as until:
+        assert await asyncio.gather(*(changes.next(str(n), 1, until) for n in range(250))) == [[]] * 250
+    assert order.looked_at[:3] == [100, 100, 50]
     await changes.aclose()

@@ -220,3 +220,16 @@ async def test_when_it_is_closed_nothing_is_being_read_any_more() -> None:
     assert numbers.asked_now == 1
     await waiting.aclose()
     assert numbers.asked_now == 0
+
+
+async def test_where_looking_is_slow_it_is_done_less_often() -> None:
+    numbers = Numbers()
+
+    async def read_slowly(keys: Sequence[str]) -> list[int]:
+        await asyncio.sleep(0.02)
+        return await numbers.read(keys)
+
+    waiting = Waiting(read_slowly, timeout_seconds=0.5, poll_seconds=0.001, polling_share=0.1)
+    with pytest.raises(NotThereInTime):
+        await waiting.until("a", 1)
+    assert 2 <= len(numbers.reads) <= 5, "of half a second, 50 ms and the first look"
