@@ -6,9 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
-from commandside.event_store.postgres import PostgresEventStore
 from counterfoil.processes import dead_letters
 from counterfoil.settings import Settings
 from domain.aggregates import Cart
@@ -20,9 +18,7 @@ from streams.dead_letters import DeadLetter, RedisDeadLetters
 from streams.signals.page_view_buckets import NAME as PAGE_VIEWS
 from streams.signals.page_view_topic import TOPIC as PAGE_VIEWS_TOPIC
 from streams.topics import TOPICS
-from tests.contract.faust.conftest import StartWorker
-from tests.contract.faust.kafka_log import KafkaLog, envelopes
-from tests.contract.faust.test_the_same_views import WITHIN_SECONDS, all_rows, until_all_hold
+from tests.contract.faust.shop import WITHIN_SECONDS, Shop
 from tests.integration.readside.shop import cart, cause, collected, product, stock
 from tests.waiting import eventually
 
@@ -37,45 +33,32 @@ def envelope(subject: Cart, event_type: str, position: int, version: int, data: 
 
 
 async def test_whatever_is_in_the_topics_the_worker_goes_on_and_says_what_it_put_aside(
-    database_url: str,
-    redis_url: str,
-    redis_client: Redis,
-    event_store: PostgresEventStore,
-    kafka: str,
-    start_worker: StartWorker,
-    capsys: pytest.CaptureFixture[str],
+    shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stopped, misfit, good = cart("customer:ada"), cart("customer:bob"), cart("customer:cyd")
-    await event_store.append(collected(product(), stock(), stopped, misfit, good), {})
-    first = await all_rows(database_url)
+    first = await shop.happened(collected(product(), stock(), stopped, misfit, good))
     for one in (stopped, misfit, good):
         one.clear(cause())
-    await event_store.append(collected(stopped, misfit, good), {})
-    rows = await all_rows(database_url)
-    worker, log = start_worker(), KafkaLog(kafka)
-    await eventually(worker.is_ready, bool, WITHIN_SECONDS)
-    log.send(envelopes(first))
-    log.mark(first[-1][0])
+    rows = await shop.happened(collected(stopped, misfit, good))
+    worker = await shop.ready_worker()
+    shop.relay(first)
     for topic in (*TOPICS, PAGE_VIEWS_TOPIC):
-        log.send_raw(topic, None)
-    log.send_raw("cart-events", b"no envelope", key=b"somebody")
+        shop.topics.send_raw(topic, None)
+    shop.topics.send_raw("cart-events", b"no envelope", key=b"somebody")
     for poisoned, event_type, data in ((stopped, UNKNOWN, {}), (misfit, "cart.cleared.v1", {"timestamp": "never"})):
         message = envelope(poisoned, event_type, 2**62, poisoned.version, data)
-        log.send_raw("cart-events", message, key=str(poisoned.id).encode())
+        shop.topics.send_raw("cart-events", message, key=str(poisoned.id).encode())
     elsewhere = envelope(good, UNKNOWN, 2**62, 9, {})
-    log.send_raw("cart-events", elsewhere, key=another_partition(good))
-    log.send(envelopes(rows[len(first) :]))
-    log.mark(rows[-1][0])
-    await until_all_hold(redis_client, rows[-1][0])
-    held = await Views(redis_client).positions(VIEW_NAMES)
+    shop.topics.send_raw("cart-events", elsewhere, key=another_partition(good))
+    shop.relay(rows[len(first) :])
+    await shop.until_all_hold(rows[-1][0])
+    held = await Views(shop.redis).positions(VIEW_NAMES)
     assert set(held) == {rows[-1][0]}, "and no further: what cannot be read proves no position"
     assert worker.process.poll() is None
 
-    letters = RedisDeadLetters(redis_client)
+    letters = RedisDeadLetters(shop.redis)
     assert set(await letters.streams_set_aside("cart")) == {stopped.id, misfit.id}
-    versions = [
-        int(await redis_client.hget(Keys().cart(str(one.id)), "version") or 0) for one in (stopped, misfit, good)
-    ]
+    versions = [int(await shop.redis.hget(Keys().cart(str(one.id)), "version") or 0) for one in (stopped, misfit, good)]
     assert versions == [stopped.version - 1, misfit.version - 1, good.version], "none goes on past a hole"
 
     async def of_the_cart() -> list[DeadLetter]:
@@ -96,7 +79,7 @@ async def test_whatever_is_in_the_topics_the_worker_goes_on_and_says_what_it_put
         assert any("without a value" in each.reason for each in await letters.letters(view))
 
     await eventually(lambda: letters.letters(PAGE_VIEWS), lambda kept: len(kept) == 1, WITHIN_SECONDS)
-    settings = Settings(database_url=database_url, redis_url=redis_url)
+    settings = Settings(database_url=shop.database_url, redis_url=shop.redis_url)
     capsys.readouterr()
     count = await dead_letters._show(str(settings.redis_url), None, as_json=False)
     listed = capsys.readouterr().out
@@ -108,9 +91,7 @@ async def test_whatever_is_in_the_topics_the_worker_goes_on_and_says_what_it_put
     await letters.want_retry("cart", stopped.id)
     await letters.want_retry("cart", misfit.id)
     await eventually(lambda: letters.streams_set_aside("cart"), lambda them: them == {}, WITHIN_SECONDS)
-    assert int(await redis_client.hget(Keys().cart(str(stopped.id)), "version") or 0) == stopped.version, (
-        "the log has it"
-    )
+    assert int(await shop.redis.hget(Keys().cart(str(stopped.id)), "version") or 0) == stopped.version, "the log has it"
 
 
 def another_partition(one: Cart) -> bytes:

@@ -2,51 +2,44 @@
 
 from __future__ import annotations
 
-from functools import partial
-from uuid import UUID
-
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from redis.asyncio import Redis
 
-from commandside.event_store.postgres import PostgresEventStore
-from domain.aggregates import Order
-from domain.events.order import ShipmentPacked
 from projections.keys import Keys
 from queryside.views import Views
 from streams.dead_letters import RedisDeadLetters
-from tests.contract.faust.conftest import StartWorker
-from tests.contract.faust.kafka_log import KafkaLog, envelopes
-from tests.contract.faust.test_the_same_views import WITHIN_SECONDS, all_rows, until_all_hold
-from tests.integration.readside.shop import cause, collected, order, product, stock
+from tests.contract.faust.shop import WITHIN_SECONDS, Shop
+from tests.integration.readside.shop import (
+    about_a_shipment_that_it_does_not_have,
+    cause,
+    collected,
+    order,
+    product,
+    stock,
+)
 from tests.waiting import eventually
 
 
-async def test_what_cannot_be_applied_is_put_aside_and_the_rest_goes_on(
-    database_url: str, redis_client: Redis, event_store: PostgresEventStore, kafka: str, start_worker: StartWorker
-) -> None:
+async def test_what_cannot_be_applied_is_put_aside_and_the_rest_goes_on(shop: Shop) -> None:
     bad, good = order("customer:ada", 1), order("customer:ada", 2)
-    await event_store.append(collected(bad, good), {})
-    (poison_position,) = await event_store.append([_about_a_shipment_that_it_does_not_have(bad)], {})
+    await shop.happened(collected(bad, good))
+    (poison_position,) = await shop.store.append([about_a_shipment_that_it_does_not_have(bad)], {})
     good.cancel(None, cause())
-    await event_store.append(collected(good), {})
-    rows = await all_rows(database_url)
-    worker, log = start_worker(), KafkaLog(kafka)
-    await eventually(worker.is_ready, bool, WITHIN_SECONDS)
-    log.send_raw("order-events", b"no envelope")
-    log.send(envelopes(rows))
-    log.mark(rows[-1][0])
-    await until_all_hold(redis_client, rows[-1][0])
+    rows = await shop.happened(collected(good))
+    await shop.ready_worker()
+    shop.topics.send_raw("order-events", b"no envelope")
+    shop.relay(rows)
+    await shop.until_all_hold(rows[-1][0])
 
-    letters = RedisDeadLetters(redis_client)
+    letters = RedisDeadLetters(shop.redis)
     letter, damaged = sorted(await letters.letters("order"), key=lambda letter: letter.message is not None)
     assert (damaged.is_of_a_stream, damaged.message) == (False, "no envelope")
     assert (letter.position, letter.stream_id, letter.reason) == (poison_position, bad.id, "KeyError: 's9'")
     assert set(await letters.streams_set_aside("order")) == {bad.id}
-    stopped, went_on = await Views(redis_client).orders([bad.order_id, good.order_id])
+    stopped, went_on = await Views(shop.redis).orders([bad.order_id, good.order_id])
     assert stopped is not None
     assert went_on is not None
     assert (stopped.version, went_on.version) == (2, 3)
-    sent = {dict(record.headers)["reason"]: record for record in await _dead_letters(kafka, count=2)}
+    sent = {dict(record.headers)["reason"]: record for record in await _dead_letters(shop.kafka_url, count=2)}
     assert sent[b"KeyError: 's9'"].key == str(bad.id).encode()
     assert b"shipment_packed" in sent[b"KeyError: 's9'"].value
     assert {record.value for record in sent.values()} >= {b"no envelope"}
@@ -56,37 +49,19 @@ async def test_what_cannot_be_applied_is_put_aside_and_the_rest_goes_on(
     assert set(await letters.streams_set_aside("order")) == {bad.id}, "it is still what it was"
 
 
-async def test_a_store_that_lost_everything_is_fed_again_by_the_next_process(
-    database_url: str, redis_client: Redis, event_store: PostgresEventStore, kafka: str, start_worker: StartWorker
-) -> None:
-    await event_store.append(collected(product(), stock()), {})
-    rows = await all_rows(database_url)
-    worker, log = start_worker(), KafkaLog(kafka)
-    log_all = partial(log.send, envelopes(rows))
-    await eventually(worker.is_ready, bool, WITHIN_SECONDS)
-    log_all()
-    log.mark(rows[-1][0])
-    await until_all_hold(redis_client, rows[-1][0])
-    await redis_client.flushdb()
+async def test_a_store_that_lost_everything_is_fed_again_by_the_next_process(shop: Shop) -> None:
+    rows = await shop.happened(collected(product(), stock()))
+    worker = await shop.ready_worker()
+    shop.relay(rows)
+    await shop.until_all_hold(rows[-1][0])
+    await shop.redis.flushdb()
     assert worker.process.wait(WITHIN_SECONDS) == 1, "it ends, loudly, to be started anew"
     assert "lost what it held" in worker.log.read_text()
-    start_worker()
-    await until_all_hold(redis_client, rows[-1][0])
-    assert (await Views(redis_client).products(["lamp"]))["lamp"].availability.quantity == 10
+    shop.start_worker()
+    await shop.until_all_hold(rows[-1][0])
+    assert (await Views(shop.redis).products(["lamp"]))["lamp"].availability.quantity == 10
     offsets = Keys().offsets("product")
-    await eventually(lambda: redis_client.hlen(offsets), lambda partitions_count: partitions_count > 0, WITHIN_SECONDS)
-
-
-def _about_a_shipment_that_it_does_not_have(bad: Order) -> ShipmentPacked:
-    return ShipmentPacked(
-        originator_id=UUID(str(bad.id)),
-        originator_version=bad.version + 1,
-        timestamp=cause().at,
-        actor="operator:bo",
-        causation_id="command-1",
-        correlation_id="conversation-1",
-        shipment_id="s9",
-    )
+    await eventually(lambda: shop.redis.hlen(offsets), lambda partitions_count: partitions_count > 0, WITHIN_SECONDS)
 
 
 async def _dead_letters(kafka: str, count: int) -> list[ConsumerRecord]:

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from domain.aggregates import Cart, EventSourced, Order, Product, StockItem
 from domain.events import AnyEvent
+from domain.events.order import ShipmentPacked
 from domain.pricing import Totals
 from domain.values import Address, CartLine, Cause, Item, Money, OrderLine, ProductDetails, ProductKind, ShipmentPlan
 from projections.keys import Keys
@@ -64,6 +65,19 @@ def order(owner: str, number: int, sku: str = "lamp") -> Order:
     )
     submitted.place(f"pay-{number}", True, cause(owner))
     return submitted
+
+
+def about_a_shipment_that_it_does_not_have(subject: Order) -> ShipmentPacked:
+    """An event of this order that no view of it can take."""
+    return ShipmentPacked(
+        originator_id=subject.id,
+        originator_version=subject.version + 1,
+        timestamp=cause().at,
+        actor="operator:bo",
+        causation_id="command-1",
+        correlation_id="conversation-1",
+        shipment_id="s9",
+    )
 
 
 def collected(*aggregates: EventSourced) -> list[AnyEvent]:

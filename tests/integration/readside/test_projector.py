@@ -17,7 +17,6 @@ from redis.asyncio import Redis
 from commandside.event_store.postgres import PostgresEventStore
 from counterfoil.processes.projector import open_projector
 from domain.aggregates import EventSourced, Order
-from domain.events.order import ShipmentPacked
 from projections.keys import Keys
 from projections.valkey import open_redis
 from queryside.views import ViewName, Views
@@ -25,7 +24,15 @@ from streams.dead_letters import RedisDeadLetters
 from streams.metrics import ProjectorMetrics
 from streams.projector import CannotGoOn, Projector
 from tests.fixtures.valkey import free_port, valkey_on
-from tests.integration.readside.shop import cart, cause, collected, order, product, stock
+from tests.integration.readside.shop import (
+    about_a_shipment_that_it_does_not_have,
+    cart,
+    cause,
+    collected,
+    order,
+    product,
+    stock,
+)
 from tests.waiting import eventually
 
 T = TypeVar("T")
@@ -277,15 +284,7 @@ class TestStores:
 
 def poisoned(bad: Order) -> Order:
     """Its next event is about a shipment that it does not have: no command could make it."""
-    packed = ShipmentPacked(
-        originator_id=bad.id,
-        originator_version=bad.version + 1,
-        timestamp=cause().at,
-        actor="operator:bo",
-        causation_id="command-1",
-        correlation_id="conversation-1",
-        shipment_id="s9",
-    )
+    packed = about_a_shipment_that_it_does_not_have(bad)
     packed.mutate(bad)
     bad.pending_events.append(packed)
     return bad

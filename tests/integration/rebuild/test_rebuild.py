@@ -13,7 +13,6 @@ import pytest
 from redis.asyncio import Redis
 
 from domain.aggregates import EventSourced
-from domain.events.order import ShipmentPacked
 from projections.generations import VIEW_NAMES, Generations, Standing, Successor, ViewName
 from projections.keys import GENERATIONS, Keys
 from projections.valkey import open_redis
@@ -21,7 +20,15 @@ from queryside.views import Views
 from streams.places import StoredPlaces
 from streams.rebuild import RebuildStopped
 from tests.fixtures.redis_contents import contents
-from tests.integration.readside.shop import cart, cause, gbp, order, product, stock
+from tests.integration.readside.shop import (
+    about_a_shipment_that_it_does_not_have,
+    cart,
+    cause,
+    gbp,
+    order,
+    product,
+    stock,
+)
 from tests.integration.rebuild.beside import Said, Stores
 from tests.waiting import eventually
 
@@ -152,15 +159,7 @@ async def test_a_stream_that_cannot_be_applied_is_set_aside_as_in_the_live_view(
     async with stores.projecting():
         await filled(stores)
         await stores.happened(bad)
-        poisoned = ShipmentPacked(
-            originator_id=bad.id,
-            originator_version=bad.version + 1,
-            timestamp=cause().at,
-            actor="operator:bo",
-            causation_id="c",
-            correlation_id="c",
-            shipment_id="s9",
-        )
+        poisoned = about_a_shipment_that_it_does_not_have(bad)
         await stores.until_seen(max(await stores.events.append([poisoned], {})))
         assert await stores.rebuild("order").run()
         assert await live(stores, "order") == 2
@@ -171,15 +170,7 @@ async def test_one_that_only_the_new_program_cannot_apply_stops_it(stores: Store
     bad = order("customer:ada", 77)
     async with stores.projecting():
         await stores.happened(bad)
-        poisoned = ShipmentPacked(
-            originator_id=bad.id,
-            originator_version=bad.version + 1,
-            timestamp=cause().at,
-            actor="operator:bo",
-            causation_id="c",
-            correlation_id="c",
-            shipment_id="s9",
-        )
+        poisoned = about_a_shipment_that_it_does_not_have(bad)
         await stores.until_seen(max(await stores.events.append([poisoned], {})))
     await stores.client.delete(Keys().set_aside("order"))  # as if the live view had taken it
     with pytest.raises(RebuildStopped, match="could not be applied"):

@@ -11,12 +11,19 @@ import pytest
 from redis.asyncio import Redis
 
 from domain.aggregates import Allowance, Order
-from domain.events.order import ShipmentPacked
 from projections.generations import ViewName
 from projections.keys import Keys
 from projections.views import orders_entry
 from streams.verify_differences import Difference
-from tests.integration.readside.shop import cart, cause, gbp, order, product, stock
+from tests.integration.readside.shop import (
+    about_a_shipment_that_it_does_not_have,
+    cart,
+    cause,
+    gbp,
+    order,
+    product,
+    stock,
+)
 from tests.integration.rebuild.beside import Stores
 
 KEYS = Keys()
@@ -227,15 +234,7 @@ async def test_a_stream_that_was_set_aside_is_said_to_be(shop: Stores) -> None:
     bad = order("customer:ada", 7)
     async with shop.projecting():
         await shop.happened(bad)
-        poisoned = ShipmentPacked(
-            originator_id=bad.id,
-            originator_version=bad.version + 1,
-            timestamp=cause().at,
-            actor="operator:bo",
-            causation_id="c",
-            correlation_id="c",
-            shipment_id="s9",
-        )
+        poisoned = about_a_shipment_that_it_does_not_have(bad)
         await shop.until_seen(max(await shop.events.append([poisoned], {})))
     found = await shop.differences("order")
     assert {difference.key for difference in found} == {KEYS.order(str(bad.id))}
