@@ -8,7 +8,7 @@ from tests.e2e.client import Client, given_product
 from tests.e2e.running_shop import RunningShop
 from tests.waiting import eventually
 
-LATER = ("also-bought", "trending", "recommendations", "/events")  # absent from the page until they are there
+LATER = ("also-bought", "trending", "recommendations")  # absent from the page until they are there
 
 
 async def test_from_the_first_product_to_the_audit(running: RunningShop) -> None:
