@@ -59,6 +59,15 @@ class StoreUnavailable(QueryError):
     retry_after_seconds = 1
 
 
+class TooManyOfYours(QueryError):
+    """One caller asks for more at once than is good for the others."""
+
+    status = 429
+    slug = "too-many-requests"
+    title = "Too many requests"
+    retry_after_seconds = 5
+
+
 class TooManyWaiting(QueryError):
     """More callers wait than the process has room for."""
 

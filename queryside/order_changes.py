@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from queryside.errors import NotThereInTime, TooManyWaiting
+from queryside.errors import NotThereInTime, TooManyOfYours, TooManyWaiting
 from queryside.views import VersionOf, Views
 from queryside.waiting import Waiting
 
@@ -17,6 +17,8 @@ STAY_SECONDS = 900.0
 # While Valkey is away each order that is looked at is a replay: others who ask have more need of Postgres.
 POLLING_SHARE = 0.1
 LOOK_LIMIT_ORDERS = 100
+READ_LIMIT_CHANGES = 50
+READS_AT_ONCE_LIMIT_COUNT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,8 @@ class OrderChange:
 
 
 class OrderLog(Protocol):
-    async def order_changes(self, order_id: str, after_version: int) -> list[OrderChange]:
-        """Oldest first; none where there is no such order. Raises StoreUnavailable, and TooManyWaiting."""
+    async def order_changes(self, order_id: str, after_version: int, limit: int) -> list[OrderChange]:
+        """Oldest first, `limit` at most; none where there is no such order. Raises StoreUnavailable, TooManyWaiting."""
         ...
 
 
@@ -39,7 +41,8 @@ class OrderChanges:
     whether their orders have changed; the log is read only where one has.
 
     At most `onlookers_limit_count` look on at once, `callers_onlookers_limit_count` for one caller, and each for
-    `stay_seconds`: then it has to come again, with a token that is still good.
+    `stay_seconds`: then it has to come again, with a token that is still good. The log is read for few of them at a
+    time: the others wait for their turn, also when all their orders have changed.
     """
 
     def __init__(
@@ -65,16 +68,23 @@ class OrderChanges:
         self._onlookers_limit_count = onlookers_limit_count
         self._callers_onlookers_limit_count = callers_onlookers_limit_count
         self._onlookers: Counter[str] = Counter()
+        self._reading = asyncio.Semaphore(READS_AT_ONCE_LIMIT_COUNT)
         self._stays: set[asyncio.Timeout] = set()
         self._ended = False
 
+    @property
+    def onlookers_count(self) -> int:
+        return self._onlookers.total()
+
     @contextmanager
     def place(self, caller: str) -> Iterator[float]:
-        """A place among those who look on, and until when (in the event loop's time). Raises TooManyWaiting."""
-        if self._onlookers.total() >= self._onlookers_limit_count:
+        """A place among those who look on, and until when (in the event loop's time). Raises TooManyWaiting, and
+        TooManyOfYours.
+        """
+        if self.onlookers_count >= self._onlookers_limit_count:
             raise TooManyWaiting(f"{self._onlookers_limit_count} look on already.")
         if self._onlookers[caller] >= self._callers_onlookers_limit_count:
-            raise TooManyWaiting(f"You look on {self._callers_onlookers_limit_count} times already.")
+            raise TooManyOfYours(f"You look on {self._callers_onlookers_limit_count} times already.")
         self._onlookers[caller] += 1
         try:
             yield asyncio.get_running_loop().time() + self._stay_seconds
@@ -84,15 +94,16 @@ class OrderChanges:
                 del self._onlookers[caller]
 
     async def so_far(self, order_id: str, after_version: int) -> list[OrderChange]:
-        """Raises what the log does."""
-        return await self._log.order_changes(order_id, after_version)
+        """Beyond that version, the oldest READ_LIMIT_CHANGES of them. Raises what the log does."""
+        async with self._reading:
+            return await self._log.order_changes(order_id, after_version, READ_LIMIT_CHANGES)
 
     async def next(self, order_id: str, after_version: int, until: float) -> list[OrderChange]:
         """Waits for changes beyond that version. None have come when the time is over, or all are sent away.
 
         Raises TooManyWaiting and StoreUnavailable.
         """
-        if self._ended:
+        if self.is_over(until):
             return []
         try:
             async with asyncio.timeout_at(until) as stay:
@@ -105,11 +116,15 @@ class OrderChanges:
         except (TimeoutError, NotThereInTime):
             return []
 
+    def is_over(self, until: float) -> bool:
+        return self._ended or asyncio.get_running_loop().time() >= until
+
     def send_away(self) -> None:
-        """Nobody waits any more when this returns, and nobody will: the server stops."""
+        """Tells all who wait that it is over, and whoever comes: the server stops."""
         self._ended = True
         for stay in self._stays:
-            stay.reschedule(0)
+            if not stay.expired():
+                stay.reschedule(0)
 
     async def aclose(self) -> None:
         """Nothing is read any more when this returns."""

@@ -20,7 +20,7 @@ class Waiting(Generic[K]):
     `waiters_limit_count` wait at once, at most `looks_limit_keys` keys are looked up at once. A number that is more
     than `ahead_limit_count` beyond the present one is not waited for: nothing grows that much in the time. Polls come
     `poll_seconds` after one another, and take no more than `polling_share` of the time: where looking is slow they
-    come less often.
+    come less often, but every `pause_limit_seconds` at least.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class Waiting(Generic[K]):
         look_timeout_seconds: float = 5.0,
         poll_seconds: float = 0.01,
         polling_share: float = 0.5,
+        pause_limit_seconds: float = 1.0,
         waiters_limit_count: int = 1_000,
         looks_limit_keys: int = 4_096,
         ahead_limit_count: int = 100_000,
@@ -40,6 +41,7 @@ class Waiting(Generic[K]):
         self._look_timeout_seconds = look_timeout_seconds
         self._poll_seconds = poll_seconds
         self._polling_share = polling_share
+        self._pause_limit_seconds = pause_limit_seconds
         self._waiters_limit_count = waiters_limit_count
         self._looks_limit_keys = looks_limit_keys
         self._ahead_limit_count = ahead_limit_count
@@ -94,8 +96,8 @@ class Waiting(Generic[K]):
                     key, at_least = self._waiters[reached]
                     if numbers.get(key, -1) >= at_least:
                         reached.set_result(None)
-            took_seconds = time.monotonic() - began
-            await asyncio.sleep(max(self._poll_seconds, took_seconds * (1 / self._polling_share - 1)))
+            pause_seconds = (time.monotonic() - began) * (1 / self._polling_share - 1)
+            await asyncio.sleep(max(self._poll_seconds, min(pause_seconds, self._pause_limit_seconds)))
 
     def _open(self) -> list[asyncio.Future[None]]:
         return [reached for reached in self._waiters if not reached.done()]

@@ -130,6 +130,8 @@ class Bounded:
             ended = not message.get("more_body", False)
             if taken > self._limit_bytes:
                 passed = True
+                if answered:  # too late to refuse it: what is still being said is said to nobody
+                    return {"type": "http.disconnect"}
                 raise _TooLarge("the body is too large")
             return message
 

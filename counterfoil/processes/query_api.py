@@ -138,6 +138,9 @@ def _measure(state: State, registry: CollectorRegistry, *, with_opensearch: bool
         breaker: Breaker | None = getattr(getattr(state, readers, None), "breaker", None)
         return float(breaker is not None and breaker.state != "closed")
 
+    Gauge(
+        "counterfoil_order_onlookers", "Who look on at present while an order changes", registry=registry
+    ).set_function(lambda: onlookers.onlookers_count if (onlookers := getattr(state, "order_changes", None)) else 0)
     circuits.labels("valkey").set_function(lambda: is_open("views"))
     if with_opensearch:
         circuits.labels("opensearch").set_function(lambda: is_open("search"))

@@ -78,7 +78,9 @@ def _document(app: FastAPI, plain_routes: list[APIRoute]) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = get_openapi(title=app.title, version=app.version, routes=[*plain_routes, *app.routes])
+            page = get_openapi(title=app.title, version=app.version, routes=[*plain_routes, *app.routes])
+            order_events.describe(page)
+            app.openapi_schema = page
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -39,9 +39,11 @@ class LookingOn:
 
     async def events(self) -> AsyncIterator[OrderChange]:
         """Ends when its time is over, and when what is looked at cannot be read at present."""
-        coming = self._missed
+        coming, self._missed = self._missed, []  # a page of an order is large: none is kept once it is sent
         while True:
             for change in coming:
+                if self._changes.is_over(self._until):
+                    return
                 yield change
                 self._version = change.version
             try:
@@ -65,26 +67,35 @@ async def looking_on(
         missed = await changes.so_far(canonical_id, max(version - 1, 0))
         if version and not (missed and missed[0].version == version):
             raise InvalidQuery("Last-Event-ID", "is not one of this order's")
-        yield LookingOn(
-            changes, canonical_id, [change for change in missed if change.version > version], version, until
-        )
+        yield LookingOn(changes, canonical_id, missed[1:] if version else missed, version, until)
 
 
 @router.get(
     "/v1/orders/{order_id}/events",
     summary="An order's changes, from the first on and then live",
     response_class=EventSourceResponse,
-    responses=problems(404, 422, 503),
+    responses={200: {"description": "The changes, one after another"}, **problems(404, 422, 429, 503)},
     dependencies=[Depends(only()), Depends(fresh_views("order"))],
 )
 async def follow_order(looking_on: Annotated[LookingOn, Depends(looking_on)]) -> AsyncIterator[ServerSentEvent]:
     """Server-Sent Events, for who may see the order. The `id` of each is the order's version after the change; its
     data are `{"change", "order"}`: what happened (`order.placed`, `order.shipment_shipped`, …), and the order as it was
     then, as `GET /v1/orders/{order_id}` shows it. A comment comes where nothing happens for 15 seconds. The answer ends
-    after a quarter of an hour, and when the server stops: a browser's EventSource comes again by itself, with its
-    Last-Event-ID, and nothing is missed.
+    after a time (a quarter of an hour, unless the shop has set another), and when the server stops: whoever asks again
+    with the last `id` as Last-Event-ID has missed nothing.
     """
     yield ServerSentEvent(retry=COME_AGAIN_MILLISECONDS)
     async for change in looking_on.events():
         data = f'{{"change":"{change.name}","order":{change.order.decode()}}}'
         yield ServerSentEvent(id=str(change.version), raw_data=data)
+
+
+def describe(page: dict[str, Any]) -> None:
+    """Says on the OpenAPI page what the answer is like: the framework's own words for it are those of OpenAPI 3.2."""
+    answer = page["paths"]["/v1/orders/{order_id}/events"]["get"]["responses"]["200"]
+    answer["content"] = {
+        "text/event-stream": {
+            "schema": {"type": "string", "description": 'Of each event `id`, and in `data` `{"change", "order"}`.'},
+            "example": 'data: {"change":"order.placed","order":{"order_id":"…","version":2}}\nid: 2\n\n',
+        }
+    }

@@ -25,6 +25,6 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     described: dict[int | str, dict[str, Any]] = {
         status: {"description": HTTPStatus(status).phrase, "content": content} for status in sorted({401, *statuses})
     }
-    if 503 in described:
-        described[503]["headers"] = {"Retry-After": _RETRY_AFTER}
+    for status in {429, 503} & described.keys():
+        described[status]["headers"] = {"Retry-After": _RETRY_AFTER}
     return described

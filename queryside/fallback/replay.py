@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 import psycopg
+import structlog
 from psycopg_pool import PoolTimeout, TooManyRequests
 
 from projections import cart, order, product_page
@@ -31,6 +32,7 @@ V = TypeVar("V", bound=Versioned)
 PAGE_LIMIT_EVENTS = 500
 _OUTAGES = (psycopg.Error, PoolTimeout, TooManyRequests, OSError, TimeoutError)
 _encode = msgspec.json.Encoder().encode
+_log = structlog.get_logger(__name__)
 
 
 class Replay:
@@ -84,12 +86,12 @@ class Replay:
         view: OrderView | None = await self._replayed(UUID(order_id), order.evolve, order.EVENT_TYPES)
         return None if view is None else StoredOrder(_encode(view.page), view.version, view.owner)
 
-    async def order_changes(self, order_id: str, after_version: int) -> list[OrderChange]:
-        """Beyond that version, oldest first; none where there is no such order."""
+    async def order_changes(self, order_id: str, after_version: int, limit: int) -> list[OrderChange]:
+        """Beyond that version, oldest first, `limit` at most; none where there is no such order."""
         changes: list[OrderChange] = []
 
         def note(event: AnyEvent, view: OrderView) -> None:
-            if event.originator_version > after_version:
+            if event.originator_version > after_version and len(changes) < limit:
                 name = event.TOPIC.rpartition(".v")[0]
                 changes.append(OrderChange(event.originator_version, name, _encode(view.page)))
 
@@ -113,7 +115,9 @@ class Replay:
         event_types: frozenset[type],
         note: Callable[[AnyEvent, V], None] | None = None,
     ) -> V | None:
-        """The view, None where there is none. `note` is told of each event, and of the view that it made."""
+        """The view, None where there is none; up to an event that cannot be applied. `note` is told of each event, and
+        of the view that it made.
+        """
         view: V | None = None
         version = 0
         async with self._place():
@@ -122,7 +126,11 @@ class Replay:
                 for event in events:
                     if type(event) not in event_types:
                         return None  # the stream of something else: an order is asked for by any id
-                    view = evolve(view, event)
+                    try:
+                        view = evolve(view, event)
+                    except Exception:  # the live views too stay what they were before it
+                        _log.exception("cannot_be_applied", stream_id=str(stream_id), topic=event.TOPIC)
+                        return view
                     if note is not None:
                         note(event, view)
                 if len(events) < PAGE_LIMIT_EVENTS:

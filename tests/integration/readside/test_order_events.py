@@ -14,7 +14,7 @@ import pytest
 from domain.aggregates import Order
 from queryside.api import models
 from tests.integration.readside.conftest import STAY_SECONDS
-from tests.integration.readside.shop import MemoryShop, cause, order
+from tests.integration.readside.shop import MemoryShop, about_a_shipment_that_it_does_not_have, cause, order
 
 ADA, BO = {"x-owner": "customer:ada"}, {"x-owner": "customer:bo"}
 OPERATOR = {"x-owner": "customer:op", "x-roles": "operator"}
@@ -119,9 +119,24 @@ async def test_an_order_that_is_not_there_yet_is_waited_for(api: httpx.AsyncClie
 async def test_a_caller_has_so_many_places_and_they_are_free_again(api: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(*(api.get(PATH, headers=ADA) for _ in range(33)))
     refused = [answer for answer in answers if answer.status_code != 200]
-    assert [(answer.status_code, answer.json()["type"]) for answer in refused] == [(503, "/problems/overloaded")]
-    assert refused[0].headers["retry-after"] == "1"
+    assert [(answer.status_code, answer.json()["type"]) for answer in refused] == [(429, "/problems/too-many-requests")]
+    assert refused[0].headers["retry-after"] == "5"
     assert len(seen(await api.get(PATH, headers=ADA))) == 2
+
+
+async def test_what_cannot_be_applied_ends_what_is_shown_and_nothing_else(
+    api: httpx.AsyncClient, shop: MemoryShop, adas: Order
+) -> None:
+    shop.streams.append(about_a_shipment_that_it_does_not_have(adas))
+    assert [c.id for c in seen(await api.get(PATH, headers=ADA))] == ["1", "2"]
+
+
+async def test_the_page_says_what_the_answer_is_like(api: httpx.AsyncClient) -> None:
+    described = (await api.get("/openapi.json")).json()["paths"]["/v1/orders/{order_id}/events"]["get"]
+    content = described["responses"]["200"]["content"]
+    assert content.keys() == {"text/event-stream"}
+    assert content["text/event-stream"].keys() == {"schema", "example"}, "what OpenAPI 3.1 has"
+    assert {"404", "422", "429", "503"} < described["responses"].keys()
 
 
 @pytest.mark.usefixtures("adas")

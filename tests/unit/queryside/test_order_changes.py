@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from queryside.errors import StoreUnavailable, TooManyWaiting
+from queryside.errors import StoreUnavailable, TooManyOfYours, TooManyWaiting
 from queryside.order_changes import OrderChange, OrderChanges
 from queryside.views import VersionOf, Views
 
@@ -18,7 +18,7 @@ class Order:
     def __init__(self) -> None:
         self.shown = 1
         self.changes = [OrderChange(1, "order.submitted", b"{}")]
-        self.reads_count = 0
+        self.reads_count = self.reading_count = self.most_reading_count = 0
         self.is_away = False
         self.looked_at: list[int] = []
 
@@ -28,9 +28,13 @@ class Order:
             raise StoreUnavailable("away")
         return [self.shown] * len(streams)
 
-    async def order_changes(self, order_id: str, after_version: int) -> list[OrderChange]:
+    async def order_changes(self, order_id: str, after_version: int, limit: int) -> list[OrderChange]:
         self.reads_count += 1
-        return [change for change in self.changes if change.version > after_version]
+        self.reading_count += 1
+        self.most_reading_count = max(self.most_reading_count, self.reading_count)
+        await asyncio.sleep(0)
+        self.reading_count -= 1
+        return [change for change in self.changes if change.version > after_version][:limit]
 
 
 @pytest.fixture
@@ -100,7 +104,7 @@ async def test_there_are_so_many_places_and_for_one_caller_fewer(order: Order) -
     with ExitStack() as taken:
         for caller in ("ada", "ada"):
             taken.enter_context(changes.place(caller))
-        with pytest.raises(TooManyWaiting, match="2 times already"), changes.place("ada"):
+        with pytest.raises(TooManyOfYours, match="2 times already"), changes.place("ada"):
             pass
         taken.enter_context(changes.place("bo"))
         with pytest.raises(TooManyWaiting, match="3 look on"), changes.place("cy"):
@@ -117,3 +121,53 @@ async def test_a_hundred_orders_are_looked_at_at_a_time(order: Order) -> None:
         assert await asyncio.gather(*(changes.next(str(n), 1, until) for n in range(250))) == [[]] * 250
     assert order.looked_at[:3] == [100, 100, 50]
     await changes.aclose()
+
+
+async def test_when_all_orders_change_at_once_all_are_told_and_the_log_is_read_for_few_at_a_time(order: Order) -> None:
+    changes = onlookers(order, everybody=500, each=500)
+    with changes.place("ada") as until:
+        waiting = [asyncio.create_task(changes.next(str(n), 1, until)) for n in range(500)]
+        await asyncio.sleep(0.05)
+        order.changes.append(OrderChange(2, "order.placed", b"{}"))
+        order.shown = 2
+        told = await asyncio.gather(*waiting)
+    assert [[change.version for change in each] for each in told] == [[2]] * 500
+    assert order.most_reading_count == 4
+    await changes.aclose()
+
+
+async def test_what_is_long_comes_in_parts(order: Order) -> None:
+    changes = onlookers(order)
+    order.changes = [OrderChange(n, "order.refunded", b"{}") for n in range(1, 121)]
+    order.shown = 120
+    with changes.place("ada") as until:
+        seen = [change.version for change in await changes.so_far("1", 0)]
+        while len(seen) < 120:
+            part = await changes.next("1", seen[-1], until)
+            assert 0 < len(part) <= 50
+            seen += [change.version for change in part]
+    assert seen == list(range(1, 121))
+    await changes.aclose()
+
+
+async def test_one_that_is_over_already_can_be_sent_away_too(order: Order) -> None:
+    """The stay runs out in the very moment of the stop, or its end takes its time."""
+    changes = onlookers(order)
+
+    async def does_not_let_go(order_id: str, after_version: int, limit: int) -> list[OrderChange]:
+        try:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.1)
+            raise
+        return []
+
+    order.shown = 2
+    order.order_changes = does_not_let_go  # type: ignore[method-assign]
+    with changes.place("ada") as until:
+        waiting = asyncio.create_task(changes.next("1", 1, until))
+        await asyncio.sleep(0.02)
+        changes.send_away()
+        await asyncio.sleep(0.02)
+        await changes.aclose()
+        assert await waiting == []

@@ -233,3 +233,19 @@ async def test_where_looking_is_slow_it_is_done_less_often() -> None:
     with pytest.raises(NotThereInTime):
         await waiting.until("a", 1)
     assert 2 <= len(numbers.reads) <= 5, "of half a second, 50 ms and the first look"
+
+
+async def test_after_a_slow_look_the_next_one_is_not_far() -> None:
+    numbers = Numbers()
+    pauses_seconds = iter([0, 0.2])
+
+    async def read(keys: Sequence[str]) -> list[int]:
+        await asyncio.sleep(next(pauses_seconds, 0))
+        return await numbers.read(keys)
+
+    waiting = Waiting(read, timeout_seconds=5, poll_seconds=0.001, polling_share=0.01, pause_limit_seconds=0.05)
+    waits = asyncio.create_task(waiting.until("a", 1))
+    await numbers.were_read(2)
+    numbers.numbers["a"] = 1
+    async with asyncio.timeout(2):  # and not the twenty seconds that its share would be
+        await waits
