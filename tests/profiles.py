@@ -1,7 +1,6 @@
 """Which tests run, and how hard: the plugin behind COUNTERFOIL_TEST_PROFILE and COUNTERFOIL_TEST_REQUIRE_ALL.
 
-`short` (the default) leaves out what is marked `long` and says how many; `long` runs it, with more examples. What is
-marked `thorough` is more of what others prove already: only COUNTERFOIL_TEST_THOROUGH=1 runs it.
+`short` (the default) leaves out what is marked `long` and says how many; `long` runs it, with more examples.
 With COUNTERFOIL_TEST_REQUIRE_ALL=1 nothing may be skipped: a test that would be is a failure.
 """
 
@@ -20,7 +19,7 @@ PROFILES = ("short", "long")
 set_hypothesis_home_dir(Path(__file__).parent.parent / ".cache" / "hypothesis")
 # A deadline per example would measure the other tests on the machine, not this one.
 settings.register_profile("short", deadline=None, max_examples=50, stateful_step_count=30)
-# Four times the short profile. More would prove little more, and take minutes.
+# With the library's own fifty steps, three times the short profile. More would prove little more, and take minutes.
 settings.register_profile(
     "long", deadline=None, max_examples=100, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -37,17 +36,12 @@ def profile() -> str:
     return name
 
 
-def is_thorough() -> bool:
-    return os.environ.get("COUNTERFOIL_TEST_THOROUGH", "") == "1"
-
-
 def everything_is_required() -> bool:
     return os.environ.get("COUNTERFOIL_TEST_REQUIRE_ALL", "") == "1"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    markers = [name for name, runs in (("long", profile() == "long"), ("thorough", is_thorough())) if not runs]
-    left_out = [item for item in items if any(item.get_closest_marker(name) for name in markers)]
+    left_out = [item for item in items if item.get_closest_marker("long") and profile() != "long"]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]

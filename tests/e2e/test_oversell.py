@@ -22,7 +22,6 @@ SHOPPERS_COUNT, UNITS = 200, 50
 PATIENCE_SECONDS = 60
 SEED = os.environ.get("COUNTERFOIL_TEST_SEED", "0")
 PARTS = ["command-api", "query-api", "projector", "provider", "postgres", "valkey", "supervisor"]
-THOROUGH = pytest.mark.thorough
 
 
 async def insist(call: Any) -> httpx.Response:
@@ -93,9 +92,7 @@ async def test_exactly_as_many_are_sold_as_there_are(running: RunningShop) -> No
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
-    # Those killed on the way to an order die again and again in tests/fault, and its checks are sharper.
-    "part",
-    [pytest.param(part, marks=() if part in ("supervisor", "command-api") else THOROUGH) for part in PARTS],
+    "part", [pytest.param(part, marks=() if part == "command-api" else pytest.mark.long) for part in PARTS]
 )
 async def test_the_same_when_a_process_is_killed(tmp_path_factory: pytest.TempPathFactory, part: str) -> None:
     # What the request has not finished is resumed 5 s after it could have been: keep that short.

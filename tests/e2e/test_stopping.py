@@ -19,6 +19,7 @@ STOP_LIMIT_SECONDS = 10
 RESUMED_WITHIN_SECONDS = 40
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 async def test_who_waits_for_the_provider_is_told_that_the_order_is_pending(tmp_path: Path) -> None:
     with a_shop(tmp_path) as shop:

@@ -22,35 +22,28 @@ from tests.e2e.running_shop import RunningShop, a_shop
 from tests.fault.ledger import BEGUN, FAILED, PLACED, Ledger, read_ledger
 from tests.fault.load import SKUS, WAREHOUSES, Load
 from tests.fault.promises import ensure_kept
+from tests.profiles import profile
 from tests.waiting import eventually
 
 SEED = os.environ.get("COUNTERFOIL_TEST_SEED", "0")
 # A part that ends often is started later each time: after so many kills the shop is started anew, which forgets that.
 KILLS_PER_START_COUNT = 5
+KILLS_COUNT = {"short": 3, "long": 50}[profile()]
 LOAD_SECONDS = (0.05, 1.2)
 RESUMED_WITHIN_SECONDS = 60
 STOCK_UNITS = 200
 
 
-async def test_five_kills_break_no_promise(tmp_path: Path) -> None:
-    await kill_and_look(tmp_path, kills_count=5)
-
-
-@pytest.mark.thorough
 @pytest.mark.timeout(900)
-async def test_fifty_kills_break_no_promise(tmp_path: Path) -> None:
-    await kill_and_look(tmp_path, kills_count=50)
-
-
-async def kill_and_look(folder: Path, kills_count: int) -> None:
+async def test_kills_in_the_middle_of_work_break_no_promise(tmp_path: Path) -> None:
     # What a request has left undone is resumed 5 s after it could have been done.
-    with a_shop(folder, COUNTERFOIL_CHECKOUT_ANSWER_WITHIN_SECONDS="2") as shop:
+    with a_shop(tmp_path, COUNTERFOIL_CHECKOUT_ANSWER_WITHIN_SECONDS="2") as shop:
         await asyncio.to_thread(shop.start, "--empty")
         await stock_up(shop)
         load = Load(shop, SEED)
         async with asyncio.TaskGroup() as group:
             group.create_task(load.run())
-            await kill_again_and_again(shop, kills_count)
+            await kill_again_and_again(shop, KILLS_COUNT)
             load.stop()
         await until_nothing_is_left_to_do(shop)
         ledger, books = read_ledger(shop.database_url), shop.books()
@@ -63,8 +56,8 @@ async def kill_and_look(folder: Path, kills_count: int) -> None:
     except AssertionError as error:
         error.add_note(f"COUNTERFOIL_TEST_SEED={SEED}: {dict(told)}")
         raise
-    assert sum(one.told is None for one in load.asked) >= kills_count, f"few were interrupted: {told}"
-    assert told["checkout 201"] > kills_count and told["checkout 402"] > 0 and told["receive 200"] > kills_count, told
+    assert sum(one.told is None for one in load.asked) >= KILLS_COUNT, f"few were interrupted: {told}"
+    assert told["checkout 201"] > KILLS_COUNT and told["checkout 402"] > 0 and told["receive 200"] > KILLS_COUNT, told
     ensure_a_missing_event_is_seen(ledger)
 
 

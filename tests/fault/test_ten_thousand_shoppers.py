@@ -145,6 +145,7 @@ async def sell(folder: Path, shoppers_count: int, units_count: int, kill_at: tup
         sale.ensure_exact(Accounts.of(read_ledger(shop.database_url).log), payments)
 
 
+@pytest.mark.long
 async def test_three_hundred_shoppers_for_ten_units(tmp_path: Path) -> None:
     await sell(tmp_path, shoppers_count=300, units_count=10, kill_at=(5,))
 

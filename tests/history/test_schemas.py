@@ -23,11 +23,13 @@ from tests import strategies
 from tests.history import write_schemas
 from tests.history.golden import GoldenEvent, golden_files
 from tests.history.schemas import ENVELOPE_NAME, SCHEMAS, Schema, incompatible_changes, published, text_of
+from tests.profiles import profile
 
 HOW = "write it with: .venv/bin/python -m tests.history.write_schemas"
 SENT = sorted(topic for topic in EVENT_TYPES if kind_of(topic) not in KEPT_IN_THE_LOG)
 ONCE_SENT = sorted(topic for topic in UPCASTERS if kind_of(topic) not in KEPT_IN_THE_LOG)
 PUBLISHED = published()
+EXAMPLES_COUNT = {"short": 5, "long": 20}[profile()]
 ORDER_SUBMITTED = PUBLISHED["order.submitted.v1"]
 
 
@@ -67,7 +69,7 @@ def test_what_was_once_stored_fits_its_schema(topic: str) -> None:
 
 
 @pytest.mark.parametrize("topic", SENT)
-@settings(max_examples=20)
+@settings(max_examples=EXAMPLES_COUNT)
 @given(data=st.data())
 def test_every_event_and_its_envelope_fit_their_schemas(topic: str, data: st.DataObject) -> None:
     event = data.draw(strategies.events(EVENT_TYPES[topic]))

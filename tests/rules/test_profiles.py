@@ -11,9 +11,6 @@ def test_short(): pass
 
 @pytest.mark.long
 def test_long(): pass
-
-@pytest.mark.thorough
-def test_thorough(): pass
 """
 
 SKIPPED = """
@@ -33,9 +30,9 @@ pytest.skip("no server", allow_module_level=True)
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    for variable in ("COUNTERFOIL_TEST_PROFILE", "COUNTERFOIL_TEST_REQUIRE_ALL", "COUNTERFOIL_TEST_THOROUGH"):
+    for variable in ("COUNTERFOIL_TEST_PROFILE", "COUNTERFOIL_TEST_REQUIRE_ALL"):
         monkeypatch.delenv(variable, raising=False)
-    pytester.makeini("[pytest]\nmarkers =\n    long: takes minutes\n    thorough: more of the same\n")
+    pytester.makeini("[pytest]\nmarkers =\n    long: takes minutes\n")
     return pytester
 
 
@@ -45,20 +42,13 @@ def run(project: pytest.Pytester) -> pytest.RunResult:
 
 def test_the_short_profile_leaves_long_tests_out_and_says_so(project: pytest.Pytester) -> None:
     project.makepyfile(TESTS)
-    run(project).assert_outcomes(passed=1, deselected=2)
+    run(project).assert_outcomes(passed=1, deselected=1)
 
 
 def test_the_long_profile_runs_them(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COUNTERFOIL_TEST_PROFILE", "long")
     project.makepyfile(TESTS)
-    run(project).assert_outcomes(passed=2, deselected=1)
-
-
-def test_thorough_ones_run_where_that_is_asked_for(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COUNTERFOIL_TEST_PROFILE", "long")
-    monkeypatch.setenv("COUNTERFOIL_TEST_THOROUGH", "1")
-    project.makepyfile(TESTS)
-    run(project).assert_outcomes(passed=3)
+    run(project).assert_outcomes(passed=2)
 
 
 def test_an_unknown_profile_is_refused(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,7 +134,7 @@ def test_a_crash_at_any_point_of_the_path_breaks_no_promise(name: str) -> None:
     assert crashes_count >= 8
 
 
-@pytest.mark.thorough
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", PATHS)
 def test_two_crashes_on_one_path_do_not_either(name: str) -> None:

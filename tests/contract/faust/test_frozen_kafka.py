@@ -9,11 +9,13 @@ from functools import partial
 from pathlib import Path
 
 import httpx
+import pytest
 
 from ops.server import Server
 from tests.integration.readside.test_processes import process, status
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
 WITHIN_SECONDS = 60
 NOTICED_WITHIN_SECONDS = 9
 

@@ -22,6 +22,7 @@ from tests.contract.faust.shop import WITHIN_SECONDS, Shop
 from tests.integration.readside.shop import cart, cause, collected, product, stock
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
 UNKNOWN = "cart.unknown.v9"
 
 

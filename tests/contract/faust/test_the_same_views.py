@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from random import Random
 
+import pytest
+
 from projections.keys import Keys
 from tests.contract.faust.busy_shop import events
 from tests.contract.faust.kafka_log import PARTITIONS_COUNT, envelopes
@@ -24,6 +26,7 @@ async def test_in_order_in_one_worker(shop: Shop) -> None:
     assert await shop.views() == await shop.embedded()
 
 
+@pytest.mark.long
 async def test_with_two_workers_of_which_one_is_killed_duplicates_losses_and_disorder(shop: Shop) -> None:
     rows = await shop.happened(events(seed=2))
     last_of_stream = {row[1]: row[0] for row in rows}
@@ -45,6 +48,7 @@ async def test_with_two_workers_of_which_one_is_killed_duplicates_losses_and_dis
     assert await shop.views() == await shop.embedded()
 
 
+@pytest.mark.long
 async def test_a_shop_that_went_over_from_one_process_to_workers(shop: Shop) -> None:
     """What the views hold already is not taken back: their position never falls."""
     happened = events(seed=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from projections.keys import Keys
@@ -17,6 +18,8 @@ from tests.integration.readside.shop import (
     stock,
 )
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.long
 
 
 async def test_what_cannot_be_applied_is_put_aside_and_the_rest_goes_on(shop: Shop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -14,6 +15,7 @@ from tests.contract.faust.kafka_log import PARTITIONS_COUNT, envelopes
 from tests.contract.faust.shop import WITHIN_SECONDS, Shop
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
 ADMIN_TIMEOUT_SECONDS = 30
 TO_THE_END = -1
 

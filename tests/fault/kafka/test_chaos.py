@@ -33,11 +33,10 @@ from tests.fault.kafka.replayed import (
 )
 from tests.fault.kafka.trade import Trade, a_trade
 from tests.fault.ledger import read_ledger
-from tests.profiles import is_thorough
 from tests.waiting import eventually
 
 SEED = os.environ.get("COUNTERFOIL_TEST_SEED", "0")
-CHAOS_SECONDS = float(os.environ.get("COUNTERFOIL_TEST_CHAOS_SECONDS", "180" if is_thorough() else "90"))
+CHAOS_SECONDS = float(os.environ.get("COUNTERFOIL_TEST_CHAOS_SECONDS", "180"))
 COMMANDS_PER_SECOND = 100
 # What a busy machine comes to in the worst case.
 LEAST_COMMANDS_PER_SECOND = 10

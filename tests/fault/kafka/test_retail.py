@@ -23,7 +23,7 @@ from tests.fault.kafka.replayed import ensure_identical, ensure_verified, last_p
 CAUGHT_UP_WITHIN_SECONDS = 120
 
 
-@pytest.mark.thorough
+@pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_the_import_through_kafka_and_through_the_embedded_projector(
     real_file: Path, own_kafka: Server, database_url: str, redis_url: str, module_redis_url: str, tmp_path: Path

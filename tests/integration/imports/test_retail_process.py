@@ -64,6 +64,7 @@ async def reaches(process: subprocess.Popen[bytes], database_url: str, position:
     return False
 
 
+@pytest.mark.long
 async def test_killed_again_and_again_it_comes_to_the_same_sums(
     settings_of: Callable[..., Settings],
     command_line: CommandLine,

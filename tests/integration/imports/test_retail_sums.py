@@ -83,6 +83,7 @@ async def test_a_made_up_year(settings_of: SettingsOf, tmp_path: Path, database_
     await check(path, report, provider, database_url, redis_url)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 async def test_the_real_year(settings_of: SettingsOf, real_file: Path, database_url: str, redis_url: str) -> None:
     provider = FakePaymentProvider()

@@ -66,7 +66,9 @@ async def told_of(mailbox: Mailbox) -> Counter[UUID]:
     return Counter(UUID(key.strip("<").rpartition(".2@")[0]) for key in mailbox.keys.elements())
 
 
-FORMS = pytest.mark.parametrize("parts", [("projector",), ("relay", "worker")], ids=["embedded", "kafka"])
+FORMS = pytest.mark.parametrize(
+    "parts", [("projector",), pytest.param(("relay", "worker"), marks=pytest.mark.long)], ids=["embedded", "kafka"]
+)
 
 
 @FORMS

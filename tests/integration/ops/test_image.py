@@ -109,6 +109,7 @@ def image(tmp_path: Path) -> Path:
     return app
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(our_services()))
 def test_every_command_of_compose_runs(
     name: str, image: Path, database_url: str, redis_url: str, tmp_path: Path, request: pytest.FixtureRequest

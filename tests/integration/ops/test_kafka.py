@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 
+import pytest
 from aiokafka import AIOKafkaConsumer
 from confluent_kafka import KafkaError, Message, Producer
 from confluent_kafka.admin import AdminClient
@@ -12,6 +13,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from ops.server import Server
 
+pytestmark = pytest.mark.long
 TIMEOUT_SECONDS = 60
 
 

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from opensearchpy import OpenSearch
 
 from ops.server import Server
 
+pytestmark = pytest.mark.long
 TIMEOUT_SECONDS = 60
 MAPPING = {
     "settings": {

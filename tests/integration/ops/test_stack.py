@@ -13,11 +13,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
+import pytest
 import redis
 
 from tests.fixtures.stack import require_stack
 from tests.rules.sources import PROJECT
 
+pytestmark = pytest.mark.long
 STOP_TIMEOUT_SECONDS = 60
 NAMES = ["DATABASE_URL", "REDIS_URL", "KAFKA_URL", "OPENSEARCH_URL"]
 

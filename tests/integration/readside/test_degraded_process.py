@@ -64,6 +64,7 @@ async def readiness(client: httpx.AsyncClient, url: str) -> tuple[int, Any]:
     return answer.status_code, answer.json()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("away", "status", "missing", "degraded"),
     [

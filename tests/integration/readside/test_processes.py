@@ -68,6 +68,7 @@ async def test_what_is_committed_is_served(
             assert "Traceback" not in log.read_text()
 
 
+@pytest.mark.long
 async def test_a_projector_may_leave_the_views_to_workers_and_keep_search(
     database_url: str, redis_url: str, event_store: PostgresEventStore, opensearch_url: str, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from commandside.event_store.postgres import PostgresEventStore
 from ops.server import Server
@@ -19,6 +20,7 @@ WITHIN_SECONDS = 60
 PARTS = ("relay", "worker", "query")
 
 
+@pytest.mark.long
 async def test_a_query_waits_for_the_position_and_says_so_when_it_does_not_come(
     database_url: str, redis_url: str, event_store: PostgresEventStore, own_kafka: Server, tmp_path: Path
 ) -> None:

@@ -58,6 +58,7 @@ def shell(stores: Stores, tmp_path: Path) -> Shell:
     return Shell(stores, tmp_path / "var")
 
 
+@pytest.mark.long
 async def test_rebuild_back_and_drop(stores: Stores, shell: Shell) -> None:
     await stores.happened(product(), stock(), order("customer:ada", 1))
     code, out, err = await shell.run("rebuild", "order", "--seed", "42")
@@ -76,6 +77,7 @@ async def test_a_view_that_there_is_not(shell: Shell) -> None:
     assert "it is one of product, stock, cart, order" in err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 async def test_ended_in_the_middle_it_goes_on_where_it_was(stores: Stores, shell: Shell, how: signal.Signals) -> None:
     await asyncio.to_thread(bench.write, lambda: None, 0, stores.database_url, EVENTS_COUNT)

@@ -25,9 +25,11 @@ from tests.integration.readside.shop import (
     stock,
 )
 from tests.integration.rebuild.beside import Stores
+from tests.profiles import profile
 
 KEYS = Keys()
 ADAS = "00000000-0000-0000-0000-000000000001"
+LOOKS_COUNT = {"short": 3, "long": 15}[profile()]
 
 
 @pytest.fixture
@@ -256,7 +258,7 @@ async def test_no_false_alarm_while_the_shop_sells(shop: Stores) -> None:
     async with shop.projecting(), asyncio.TaskGroup() as group:
         group.create_task(sell())
         try:
-            for _ in range(15):
+            for _ in range(LOOKS_COUNT):
                 assert await shop.all_differences() == []
         finally:
             selling.set()

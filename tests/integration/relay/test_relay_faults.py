@@ -28,6 +28,7 @@ from tests.integration.relay.relays import (
     writers,
 )
 
+pytestmark = pytest.mark.long
 APPENDS_COUNT = 250  # of each of sixteen writers
 STOP_TIMEOUT_SECONDS = 30
 NOTICED_WITHIN_SECONDS = 9

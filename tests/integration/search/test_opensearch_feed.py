@@ -26,6 +26,7 @@ from tests.integration.search.shop import Shop
 from tests.integration.search.small_shop import skus, small_shop
 from tests.integration.search.test_postgres_contract import TABLES
 
+pytestmark = pytest.mark.long
 TIMEOUT_SECONDS = 30.0
 PATIENCE_SECONDS = 60.0
 _numbers = count()

@@ -19,6 +19,7 @@ from queryside.search.postgres import open_postgres_search
 from tests.integration.search.shop import Shop
 from tests.integration.search.small_shop import skus, small_shop
 
+pytestmark = pytest.mark.long
 PATIENCE_SECONDS = 60.0
 QUERY = SearchQuery(text="lamp")
 

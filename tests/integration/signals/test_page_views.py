@@ -67,6 +67,7 @@ async def test_in_one_process(
     assert f'counterfoil_page_views_total{{outcome="recorded"}} {VIEWS_COUNT + 1}.0' in metrics
 
 
+@pytest.mark.long
 async def test_through_kafka_each_is_counted_once_and_what_is_damaged_is_put_aside(
     environment: dict[str, str], redis_client: Redis, client: httpx.AsyncClient, own_kafka: Server, tmp_path: Path
 ) -> None:
@@ -92,6 +93,7 @@ async def test_through_kafka_each_is_counted_once_and_what_is_damaged_is_put_asi
     assert await first_value(own_kafka.address, f"{TOPIC}-dead-letters") == b"no page views"
 
 
+@pytest.mark.long
 async def test_while_kafka_is_down_pages_are_served_as_fast_and_views_are_lost_and_counted(
     environment: dict[str, str], client: httpx.AsyncClient, tmp_path: Path
 ) -> None:

@@ -201,6 +201,7 @@ def test_the_file_has_what_is_to_be_interrupted(folder: Path) -> None:
     assert ticks_count > 50
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("manner", ["killed before", "killed after", "cancelled", "asked to stop"])
 def test_interrupted_at_every_single_write_it_goes_on(folder: Path, manner: Manner) -> None:
     expected, ticks_count = uninterrupted(folder)
