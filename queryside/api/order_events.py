@@ -91,11 +91,23 @@ async def follow_order(looking_on: Annotated[LookingOn, Depends(looking_on)]) ->
 
 
 def describe(page: dict[str, Any]) -> None:
-    """Says on the OpenAPI page what the answer is like: the framework's own words for it are those of OpenAPI 3.2."""
-    answer = page["paths"]["/v1/orders/{order_id}/events"]["get"]["responses"]["200"]
-    answer["content"] = {
-        "text/event-stream": {
-            "schema": {"type": "string", "description": 'Of each event `id`, and in `data` `{"change", "order"}`.'},
-            "example": 'data: {"change":"order.placed","order":{"order_id":"…","version":2}}\nid: 2\n\n',
-        }
+    """Says on the OpenAPI page what an event is like: the framework's own words for it are those of OpenAPI 3.2."""
+    change = {
+        "type": "object",
+        "required": ["change", "order"],
+        "properties": {
+            "change": {"type": "string", "examples": ["order.placed"]},
+            "order": {"$ref": "#/components/schemas/Order"},
+        },
     }
+    event = {
+        "type": "object",
+        "description": "Each event of the answer.",
+        "required": ["data", "id"],
+        "properties": {
+            "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": change},
+            "id": {"type": "string", "pattern": "^[0-9]+$", "description": "The order's version"},
+        },
+    }
+    answer = page["paths"]["/v1/orders/{order_id}/events"]["get"]["responses"]["200"]
+    answer["content"] = {"text/event-stream": {"schema": event}}
