@@ -24,7 +24,7 @@ from tests.fakes.streams import MemoryStreams
 from tests.integration.readside.shop import MemoryShop
 
 WAIT_SECONDS = 0.3
-STAY_SECONDS = 1.0
+STAY_SECONDS = 0.5
 
 
 @pytest.fixture
@@ -52,7 +52,9 @@ async def api(redis_client: Redis, shop: MemoryShop) -> AsyncIterator[httpx.Asyn
 
 
 @asynccontextmanager
-async def serving(redis_client: Redis, streams: MemoryStreams | None = None) -> AsyncIterator[httpx.AsyncClient]:
+async def serving(
+    redis_client: Redis, streams: MemoryStreams | None = None, stay_seconds: float = STAY_SECONDS
+) -> AsyncIterator[httpx.AsyncClient]:
     """The query API; headers say who calls: `x-owner`, `x-roles`."""
     log = Replay(streams or MemoryStreams(), cast(Shelves, None))
 
@@ -60,7 +62,7 @@ async def serving(redis_client: Redis, streams: MemoryStreams | None = None) -> 
     async def readers() -> AsyncIterator[Readers]:
         yield Readers(Views(redis_client), cast(SearchEngine, NoSearch()), log)
 
-    app = create_app(readers(), wait_seconds=WAIT_SECONDS, stay_seconds=STAY_SECONDS)
+    app = create_app(readers(), wait_seconds=WAIT_SECONDS, stay_seconds=stay_seconds)
     problems.install(app, TRANSLATIONS)
     app.add_middleware(CallerFromHeaders)
     transport = httpx.ASGITransport(app)
