@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from queryside.errors import NotThereInTime, TooManyOfYours, TooManyWaiting
+from queryside.errors import NotThereInTime, QueryError, TooManyOfYours, TooManyWaiting
 from queryside.views import VersionOf, Views
 from queryside.waiting import Waiting
 
@@ -97,6 +97,25 @@ class OrderChanges:
         """Beyond that version, the oldest READ_LIMIT_CHANGES of them. Raises what the log does."""
         async with self._reading:
             return await self._log.order_changes(order_id, after_version, READ_LIMIT_CHANGES)
+
+    async def follow(
+        self, order_id: str, coming: list[OrderChange], version: int, until: float
+    ) -> AsyncIterator[OrderChange]:
+        """`coming`, which follow on that version, and then each change as it comes. Ends when the time is over, and
+        when what is looked at cannot be read at present.
+        """
+        while True:
+            for change in coming:
+                if self.is_over(until):
+                    return
+                yield change
+                version = change.version
+            try:
+                coming = await self.next(order_id, version, until)
+            except QueryError:
+                return  # the answer has begun: whoever looks on comes again, and is told then
+            if not coming:
+                return
 
     async def next(self, order_id: str, after_version: int, until: float) -> list[OrderChange]:
         """Waits for changes beyond that version. None have come when the time is over, or all are sent away.
