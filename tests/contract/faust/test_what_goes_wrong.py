@@ -42,10 +42,10 @@ async def test_what_cannot_be_applied_is_put_aside_and_the_rest_goes_on(shop: Sh
     assert stopped is not None
     assert went_on is not None
     assert (stopped.version, went_on.version) == (2, 3)
-    sent = {dict(record.headers)["reason"]: record for record in await _dead_letters(shop.kafka_url, count=2)}
-    assert sent[b"KeyError: 's9'"].key == str(bad.id).encode()
-    assert b"shipment_packed" in sent[b"KeyError: 's9'"].value
-    assert {record.value for record in sent.values()} >= {b"no envelope"}
+    sent = await _dead_letters(shop.kafka_url, {str(bad.id).encode(), b"whoever"})
+    assert dict(sent[str(bad.id).encode()].headers)["reason"] == letter.reason.encode()
+    assert b"shipment_packed" in (sent[str(bad.id).encode()].value or b"")
+    assert sent[b"whoever"].value == b"no envelope"
 
     await letters.want_retry("order", bad.id)
     await eventually(lambda: letters.retries_wanted("order"), lambda wanted: wanted == set(), WITHIN_SECONDS)
@@ -67,17 +67,18 @@ async def test_a_store_that_lost_everything_is_fed_again_by_the_next_process(sho
     await eventually(lambda: shop.redis.hlen(offsets), lambda partitions_count: partitions_count > 0, WITHIN_SECONDS)
 
 
-async def _dead_letters(kafka: str, count: int) -> list[ConsumerRecord]:
+async def _dead_letters(kafka: str, keys: set[bytes]) -> dict[bytes | None, ConsumerRecord]:
+    """By key. One may be there more than once: what cannot be read is no use to the sales, either."""
     consumer = AIOKafkaConsumer("order-events-dead-letters", bootstrap_servers=kafka, auto_offset_reset="earliest")
     await consumer.start()
-    found: list[ConsumerRecord] = []
+    found: dict[bytes | None, ConsumerRecord] = {}
 
-    async def ask() -> list[ConsumerRecord]:
+    async def ask() -> dict[bytes | None, ConsumerRecord]:
         for records in (await consumer.getmany(timeout_ms=500)).values():
-            found.extend(records)
+            found.update({record.key: record for record in records})
         return found
 
     try:
-        return await eventually(ask, lambda records: len(records) >= count, WITHIN_SECONDS)
+        return await eventually(ask, lambda found: found.keys() >= keys, WITHIN_SECONDS)
     finally:
         await consumer.stop()
