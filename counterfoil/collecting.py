@@ -1,4 +1,4 @@
-"""How Python's garbage collector is set in the processes that serve."""
+"""How Python's garbage collector is set in the processes that serve, and in the tools that read the whole log."""
 
 from __future__ import annotations
 

@@ -236,14 +236,16 @@ def _settled(view: OrderView, event: AnyEvent) -> OrderView:
 
 def _changed(view: OrderView, event: AnyEvent, standing: Standing | None = None, **fields: Any) -> OrderView:
     """The order with new `fields`, and with what follows from them: its status, the payment's, and the history."""
-    ledger = replace(view.ledger, standing=standing or view.ledger.standing)
+    ledger = view.ledger if standing is None else replace(view.ledger, standing=standing)
     page = replace(view.page, version=event.originator_version, **fields)
-    payment = replace(page.payment, status=_payment_status(ledger, page))
     status = _status(ledger.standing, page.shipments)
-    history = page.history
+    payment_status = _payment_status(ledger, page)
+    if payment_status != page.payment.status:
+        page = replace(page, payment=replace(page.payment, status=payment_status))
     if status != page.status:
-        history = (*history, StatusChange(status, event.timestamp, event.actor))
-    return OrderView(replace(page, status=status, payment=payment, history=history), view.owner, ledger)
+        change = StatusChange(status, event.timestamp, event.actor)
+        page = replace(page, status=status, history=(*page.history, change))
+    return OrderView(page, view.owner, ledger)
 
 
 def _payment_status(ledger: Ledger, page: OrderPage) -> PaymentStatus:

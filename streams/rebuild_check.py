@@ -97,12 +97,13 @@ async def log_sums(view: ViewName, log: LogPages, up_to: int, set_aside: Collect
     if view == "stock":
         sums |= {"on hand": 0, "reserved": 0, "available": 0}
         async for _, events in log.windows(0, up_to, WINDOW_POSITIONS):
-            for recorded in events:
-                if recorded.event.originator_id not in set_aside:
-                    on_hand, reserved = units_moved(recorded.event)
-                    sums["on hand"] += on_hand
-                    sums["reserved"] += reserved
-                    sums["available"] += on_hand - reserved
+            for _, event in events:
+                if set_aside and event.originator_id in set_aside:  # hardly ever, and to look a UUID up is dear
+                    continue
+                on_hand, reserved = units_moved(event)
+                sums["on hand"] += on_hand
+                sums["reserved"] += reserved
+                sums["available"] += on_hand - reserved
     return sums
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from redis.asyncio import Redis
 
+from domain.events import AnyEvent
 from projections.keys import Keys
 from projections.recorded import Recorded
 from projections.views import Slot, View
@@ -36,7 +37,7 @@ class Filling:
         self._checkpoint_key = keys.checkpoint(view.name)
         self._feeder = feeder
         self._writer = Writer(redis)
-        self._kept: OrderedDict[Slot, Any] = OrderedDict()
+        self._kept: OrderedDict[int, Any] = OrderedDict()
         self._writing: asyncio.Task[None] | None = None
         self._opened = False
         self.position = 0
@@ -79,39 +80,47 @@ class Filling:
             self._writing = None
 
     async def _evolve(self, events: Sequence[Recorded]) -> list[Write]:
-        slot_of, evolve, kept = self._view.slot, self._view.evolve, self._kept
-        slots = [slot_of(recorded.event) for recorded in events]
-        firsts: dict[Slot, int] = {}
-        for slot, recorded in zip(slots, events, strict=True):
-            if slot not in firsts:
-                firsts[slot] = recorded.event.originator_version
-        await self._load([slot for slot, version in firsts.items() if version > 1 and slot not in kept])
-        changed: dict[Slot, Any] = {}
-        for number, (slot, recorded) in enumerate(zip(slots, events, strict=True)):
-            view = changed.get(slot)
-            if view is None:
-                view = kept.get(slot)
-            changed[slot] = evolve(view, recorded.event)
-            if number % YIELD_AFTER_EVENTS == 0:
+        # By number: a UUID's own hash and comparison are Python, and this is done for every event.
+        streams: dict[int, list[AnyEvent]] = {}
+        for _, event in events:
+            streams.setdefault(event.originator_id.int, []).append(event)
+        slots = {number: self._view.slot(stream[0]) for number, stream in streams.items()}
+        await self._load({number: slots[number] for number, stream in streams.items() if self._is_missing(stream[0])})
+        evolve, kept = self._view.evolve, self._kept
+        writes: list[Write] = []
+        changed: dict[int, Any] = {}
+        evolved_count = 0
+        for number, stream in streams.items():
+            view = kept.get(number)
+            for event in stream:
+                view = evolve(view, event)
+            changed[number] = view
+            writes += self._view.writes(slots[number], view)
+            evolved_count += len(stream)
+            if evolved_count >= YIELD_AFTER_EVENTS:
+                evolved_count = 0
                 await asyncio.sleep(0)  # lets the next of the batch before be sent, so that the store works meanwhile
-        for slot, view in changed.items():
-            kept[slot] = view
-            kept.move_to_end(slot)
-        view_writes = self._view.writes
-        return [write for slot, view in changed.items() for write in view_writes(slot, view)]
+        for number, view in changed.items():
+            kept[number] = view
+            kept.move_to_end(number)
+        return writes
 
-    async def _load(self, slots: Sequence[Slot]) -> None:
-        """What is not in memory; a stream that begins in this very batch has nothing, or what it comes to again."""
+    def _is_missing(self, first: AnyEvent) -> bool:
+        """A stream that begins in this very batch has nothing, or what it comes to again."""
+        return first.originator_version > 1 and first.originator_id.int not in self._kept
+
+    async def _load(self, slots: Mapping[int, Slot]) -> None:
+        """What is not in memory."""
         if not slots:
             return
         await self.flush()
         async with self._redis.pipeline(transaction=False) as pipeline:
-            for slot in slots:
+            for slot in slots.values():
                 pipeline.hmget(slot.key, slot.fields)
             stored = await pipeline.execute()
-        for slot, values in zip(slots, stored, strict=True):
+        for (number, slot), values in zip(slots.items(), stored, strict=True):
             if (view := self._view.load(slot, values)) is not None:
-                self._kept[slot] = view
+                self._kept[number] = view
 
     async def _write(self, writes: Sequence[Write], up_to: int) -> None:
         position = self.position

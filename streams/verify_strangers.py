@@ -18,6 +18,8 @@ from streams.stored_views import LISTS, key_pages
 from streams.verify_differences import Difference
 from streams.view_feeds import VIEWS
 
+# Together they bound what is held of lists at a time: most have a few entries, and some may have many thousands.
+LISTS_AT_ONCE_COUNT: Final = 100
 ENTRIES_AT_ONCE_COUNT: Final = 1_000
 
 
@@ -26,6 +28,7 @@ class Strangers:
 
     def __init__(self, view: ViewName, client: Redis, keys: Keys, log: LogPages) -> None:
         self._name = view
+        self._view: Any = VIEWS[view](keys)
         self._redis = client
         self._keys = keys
         self._log = log
@@ -39,8 +42,8 @@ class Strangers:
         if self._name == "order":
             async for page in key_pages(self._redis, self._keys, LISTS):
                 self.keys_count += len(page)
-                for key in page:
-                    async for difference in self._entries(key):
+                for first in range(0, len(page), LISTS_AT_ONCE_COUNT):
+                    async for difference in self._entries(page[first : first + LISTS_AT_ONCE_COUNT]):
                         yield difference
 
     async def _documents(self, page: Sequence[str]) -> list[Difference]:
@@ -72,28 +75,43 @@ class Strangers:
     def _stock_of(self, key: str, field: str) -> UUID | None:
         return stock_stream(key.removeprefix(self._keys.stock("")), field[1:]) if field.startswith("@") else None
 
-    async def _entries(self, key: str) -> AsyncIterator[Difference]:
-        cursor = 0
-        while True:
-            try:
-                cursor, scanned = await self._redis.zscan(key, cursor, count=ENTRIES_AT_ONCE_COUNT)
-            except redis.exceptions.ResponseError as error:
-                yield Difference("wrong type", key, None, str(error), "a sorted set")
-                return
-            members = [_text(member) for member, _ in cast(list[tuple[bytes, float]], scanned)]
-            ids = {member: _uuid(member.partition(":")[2]) for member in members}
-            known = await self._log.firsts([stream_id for stream_id in ids.values() if stream_id])
-            for member, stream_id in ids.items():
-                first = known.get(stream_id) if stream_id else None
-                if first is None or not self._is_entry(first.event, key, member):
-                    yield Difference("extra entry", key, member, "", None)
-            if cursor == 0:
-                return
+    async def _entries(self, keys: Sequence[str]) -> AsyncIterator[Difference]:
+        """Of several lists: so many entries of each, until all are through."""
+        cursors = dict.fromkeys(keys, 0)
+        while cursors:
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for key, cursor in cursors.items():
+                    pipeline.zscan(key, cursor, count=ENTRIES_AT_ONCE_COUNT)
+                answers = await pipeline.execute(raise_on_error=False)
+            members: list[tuple[str, str]] = []
+            for (key, _), answer in zip(list(cursors.items()), answers, strict=True):
+                if isinstance(answer, redis.exceptions.ResponseError):
+                    yield Difference("wrong type", key, None, str(answer), "a sorted set")
+                    cursors.pop(key)
+                    continue
+                if isinstance(answer, Exception):
+                    raise answer
+                cursors[key], scanned = answer
+                members += [(key, _text(member)) for member, _ in cast(list[tuple[bytes, float]], scanned)]
+            for difference in await self._extra(members):
+                yield difference
+            cursors = {key: cursor for key, cursor in cursors.items() if cursor != 0}
 
-    def _is_entry(self, event: Any, key: str, member: str) -> bool:
-        view = VIEWS["order"](self._keys)
-        writes = view.writes(view.slot(event), view.evolve(None, event))
-        return PutEntry(key, member) in writes
+    async def _extra(self, members: Sequence[tuple[str, str]]) -> list[Difference]:
+        """Of these entries (key, member), those that no order has made."""
+        ids = [_uuid(member.partition(":")[2]) for _, member in members]
+        known = await self._log.firsts([stream_id for stream_id in ids if stream_id])
+        entries = {stream_id: self._entry(first.event) for stream_id, first in known.items()}
+        return [
+            Difference("extra entry", key, member, "", None)
+            for stream_id, (key, member) in zip(ids, members, strict=True)
+            if stream_id is None or entries.get(stream_id) != PutEntry(key, member)
+        ]
+
+    def _entry(self, event: Any) -> PutEntry:
+        """Where an order stands in the list of its shopper."""
+        writes = self._view.writes(self._view.slot(event), self._view.evolve(None, event))
+        return next(write for write in writes if isinstance(write, PutEntry))
 
     def _stream_of(self, key: str) -> UUID | None:
         name = key.removeprefix(f"{self._keys.prefix}:{self._name}:")

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import uvloop
 from rich.console import Console
 
 from counterfoil.imports.beside import write_beside, write_rejected
@@ -26,7 +27,7 @@ def main(settings: Settings, path: Path) -> int:
     """0 when all of the file is in the shop, INTERRUPTED when it was stopped before. Raises ImportStopped."""
     console = Console()
     try:
-        finished = asyncio.run(_import(settings, path, console))
+        finished = uvloop.run(_import(settings, path, console))
     except asyncio.CancelledError:  # asked twice
         finished = False
     if not finished:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import psycopg
 import redis.exceptions
+import uvloop
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from redis.asyncio import Redis
 from rich.console import Console
@@ -44,7 +45,7 @@ def main(settings: Settings, view: ViewName, action: Action, seed: int) -> int:
     """0 when it is done, INTERRUPTED when it was stopped before. Raises CannotStartError, which says what to do."""
     console = Console()
     try:
-        finished = asyncio.run(_rebuild(settings, view, action, seed, console))
+        finished = uvloop.run(_rebuild(settings, view, action, seed, console))
     except asyncio.CancelledError:  # asked twice
         finished = False
     except (RebuildStopped, psycopg.Error, PoolTimeout, redis.exceptions.RedisError, OSError) as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import psycopg
 import redis.exceptions
+import uvloop
 from psycopg_pool import PoolTimeout
 from rich.console import Console
 
@@ -37,7 +38,7 @@ def rebuild(settings: Settings, action: Action) -> int:
     """0 when it is done, INTERRUPTED when it was stopped before. Raises CannotStartError, which says what to do."""
     console = Console()
     try:
-        finished = asyncio.run(_rebuild(settings, action, console))
+        finished = uvloop.run(_rebuild(settings, action, console))
     except asyncio.CancelledError:  # asked twice
         finished = False
     except (RebuildStopped, *_AWAY) as error:
@@ -50,7 +51,7 @@ def rebuild(settings: Settings, action: Action) -> int:
 def verify(settings: Settings, *, as_json: bool) -> int:
     """0 when the tables are as the log says, 1 when anything differs. Raises CannotStartError."""
     try:
-        return asyncio.run(_verify(settings, Console(), as_json))
+        return uvloop.run(_verify(settings, Console(), as_json))
     except KeyboardInterrupt:
         return INTERRUPTED
     except _AWAY as error:

@@ -15,6 +15,7 @@ from projections.generations import ViewName
 from projections.keys import Keys
 from projections.views import orders_entry
 from streams.verify_differences import Difference
+from streams.verify_strangers import ENTRIES_AT_ONCE_COUNT
 from tests.integration.readside.shop import (
     about_a_shipment_that_it_does_not_have,
     cart,
@@ -214,6 +215,19 @@ class TestEntries:
         assert await shop.differences("order") == [
             Difference("changed score", KEYS.orders("customer:ada"), entry, "7", "0")
         ]
+
+    async def test_very_many_beside_a_list_that_is_none(self, shop: Stores) -> None:
+        """Lists are read several at a time, each of them a piece at a time."""
+        entry, beyond = await entry_of_ada(shop.client), 2 * ENTRIES_AT_ONCE_COUNT + 1
+        await shop.client.zadd(KEYS.orders("customer:cy"), {f"{entry}-{number}": 0 for number in range(beyond)})
+        await shop.client.set(KEYS.orders("customer:di"), "text")
+        found = await shop.differences("order")
+        extra = {difference.field for difference in found if difference.what == "extra entry"}
+        assert extra == {f"{entry}-{number}" for number in range(beyond)}
+        assert [difference.key for difference in found if difference.what == "wrong type"] == [
+            KEYS.orders("customer:di")
+        ]
+        assert {difference.what for difference in found} == {"extra entry", "wrong type"}
 
 
 async def test_a_stale_version(shop: Stores) -> None:
