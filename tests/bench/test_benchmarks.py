@@ -17,7 +17,7 @@ from bench.report import Report
 from bench.server import server
 from tests.fixtures.stack import require_stack
 
-SECONDS, ROUNDS = 0.3, 1
+SECONDS, ROUNDS = 0.6, 1
 
 
 @pytest.fixture(scope="module")

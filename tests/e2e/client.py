@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urljoin
@@ -41,7 +43,12 @@ class Client:
     async def query(self, path: str, **params: Any) -> httpx.Response:
         headers = {"Min-Position": str(self.position)} if self.position else {}
         url = urljoin(self._shop.query_url, path)  # a Location is absolute already
-        return await self._http.get(url, params=params, headers=headers)
+        until = time.monotonic() + TIMEOUT_SECONDS
+        while True:
+            answer = await self._http.get(url, params=params, headers=headers)
+            if not is_to_be_asked_again(answer) or time.monotonic() > until:
+                return answer
+            await asyncio.sleep(0.1)
 
     async def check_out(self, key: str, token: str = "tok_ok", **more: Any) -> httpx.Response:
         body = {"shipping_address": ADDRESS, "payment_token": token, **more}
@@ -57,6 +64,11 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._http.aclose()
+
+
+def is_to_be_asked_again(answer: httpx.Response) -> bool:
+    """What was written is not there yet: on a busy machine the two seconds that the shop waits for it may be over."""
+    return answer.status_code == 503 and answer.json()["type"] == "/problems/not-there-in-time"
 
 
 async def given_product(operator: Client, sku: str, *, price: int = 1999, stock: int = 0, **more: Any) -> None:

@@ -19,13 +19,13 @@ from typing import Any, Final
 import httpx
 import jwt
 
-from counterfoil.embedded.ports import free_port
+from tests.fixtures.ports import free_port
 from tests.waiting import eventually
 
 JWT_SECRET: Final = "the end-to-end tests' own secret, long enough for HS256"
 TOKEN_LIFE_SECONDS: Final = 3_600
 START_TIMEOUT_SECONDS: Final = 60
-STOP_TIMEOUT_SECONDS: Final = 15
+STOP_TIMEOUT_SECONDS: Final = 40
 CAPTURED_WITHIN_SECONDS: Final = 60
 
 

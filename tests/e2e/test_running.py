@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.client import Client, given_product
 from tests.e2e.running_shop import a_shop
+from tests.machine import with_what_it_takes_now
 from tests.waiting import eventually
 
 START_LIMIT_SECONDS = 5
@@ -20,9 +21,12 @@ MEMORY_LIMIT_MB = 450
 
 def memory_mb(pid: int) -> float:
     """Of a process and all below it: its own pages, and its share of those it shares (Pss)."""
-    own = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    kilobytes = next(int(line.split()[1]) for line in own.splitlines() if line.startswith("Pss:"))
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    try:
+        own = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):  # one of Postgres's, which come and go
+        return 0
+    kilobytes = sum(int(line.split()[1]) for line in own.splitlines() if line.startswith("Pss:"))
     return kilobytes / 1024 + sum(memory_mb(int(child)) for child in children)
 
 
@@ -42,17 +46,21 @@ async def test_data_survives_and_a_restart_is_quick(tmp_path: Path) -> None:
         code, stopped_after_seconds = shop.stop(signal.SIGTERM)
         assert (code, stopped_after_seconds < STOP_LIMIT_SECONDS) == (0, True), (code, stopped_after_seconds)
 
-        ready_after_seconds = [shop.start()]
-        while min(ready_after_seconds) >= START_LIMIT_SECONDS and len(ready_after_seconds) < STARTS_LIMIT_COUNT:
+        starts = [(with_what_it_takes_now(START_LIMIT_SECONDS), shop.start())]
+        while not is_any_quick(starts) and len(starts) < STARTS_LIMIT_COUNT:
             shop.stop()  # other tests use the machine as well: the best of three is the shop's own
-            ready_after_seconds.append(shop.start())
-        assert min(ready_after_seconds) < START_LIMIT_SECONDS, ready_after_seconds
+            starts.append((with_what_it_takes_now(START_LIMIT_SECONDS), shop.start()))
+        assert is_any_quick(starts), starts
         async with Client(shop, "ada") as shopper:
             assert (await shopper.query(f"/v1/orders/{order_id}")).json() == order
             assert (await shopper.query("/v1/inventory/LAMP")).json()["available"] == 1
             assert (await shopper.query("/v1/search")).json()["total"] == catalogue
         code, stopped_after_seconds = shop.stop(signal.SIGINT)
         assert (code, stopped_after_seconds < STOP_LIMIT_SECONDS) == (0, True), (code, stopped_after_seconds)
+
+
+def is_any_quick(starts: list[tuple[float, float]]) -> bool:
+    return any(ready_after_seconds < limit_seconds for limit_seconds, ready_after_seconds in starts)
 
 
 async def shown(shopper: Client, order_id: str) -> dict[str, Any]:

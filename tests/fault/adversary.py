@@ -12,7 +12,7 @@ from typing import Final
 from tests.fault.shop_in_parts import ShopInParts
 from tests.fixtures.flaky_proxy import FlakyProxy
 
-MEETING_TIMEOUT_SECONDS: Final = 30
+MEETING_TIMEOUT_SECONDS: Final = 90
 PAUSE_SECONDS: Final = (0.05, 0.5)
 AWAY_SECONDS: Final = (0.05, 0.6)
 FROZEN_SECONDS: Final = (0.05, 1.5)

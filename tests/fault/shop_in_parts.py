@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Final
 
 from counterfoil.embedded.launch import Launch
-from counterfoil.embedded.ports import free_port
 from counterfoil.embedded.postgres import PostgresServer
 from counterfoil.embedded.valkey import ValkeyServer
 from tests.e2e.running_shop import JWT_SECRET
 from tests.fixtures.flaky_proxy import FlakyProxy
+from tests.fixtures.ports import free_port
 
 READY_TIMEOUT_SECONDS: Final = 60
 ASK_TIMEOUT_SECONDS: Final = 2

@@ -34,7 +34,7 @@ RESUMED_WITHIN_SECONDS = 60
 STOCK_UNITS = 200
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_800)
 async def test_kills_in_the_middle_of_work_break_no_promise(tmp_path: Path) -> None:
     # What a request has left undone is resumed 5 s after it could have been done.
     with a_shop(tmp_path, COUNTERFOIL_CHECKOUT_ANSWER_WITHIN_SECONDS="2") as shop:

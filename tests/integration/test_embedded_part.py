@@ -123,7 +123,7 @@ async def test_a_part_that_does_not_heed_its_signal_is_killed_at_the_bound(journ
 
 
 async def test_a_part_that_is_not_ready_in_time_fails_the_start(journal: Journal) -> None:
-    supervisor = Supervisor(journal, ready_timeout_seconds=0.3)
+    supervisor = Supervisor(journal, ready_timeout_seconds=1.5)
     with pytest.raises(CannotStartError, match="not ready within"):
         await supervisor.start([part("import time; time.sleep(60)", is_ready=lambda: False)])
     (pid,) = supervisor.pids.values()

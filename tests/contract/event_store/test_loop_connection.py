@@ -73,6 +73,7 @@ async def test_a_session_that_the_server_ended_is_an_error_and_then_made_anew(
 
 
 async def test_closed_whoever_waits_is_told(connection: LoopConnection) -> None:
+    await connection.open()
     waiting = asyncio.create_task(connection.fetch("SELECT pg_sleep(30)"))
     await asyncio.sleep(0.2)
     connection.close()

@@ -23,9 +23,9 @@ from tests.waiting import eventually
 LAMP = stock_stream("lamp", "north")
 ORDER = checkout_stream(LAMP)
 LATER = START + timedelta(hours=1)
-ANSWER_TIMEOUT_SECONDS = 2.0
+ANSWER_TIMEOUT_SECONDS = 4.0
 # An append may try three times, each with a wait for a connection; and the machine may be busy.
-BOUND_SECONDS = 10.0
+BOUND_SECONDS = 30.0
 WAITING_FOR_A_LOCK: Final = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )
@@ -44,7 +44,7 @@ async def store(proxy: FlakyProxy) -> AsyncIterator[PostgresEventStore]:
         proxy.url,
         pool_size_connections=1,
         pool_overflow_connections=2,
-        connect_timeout_seconds=0.5,
+        connect_timeout_seconds=2.0,
         attempt_pause_seconds=0.02,
         answer_timeout_seconds=ANSWER_TIMEOUT_SECONDS,
     )

@@ -23,7 +23,7 @@ from tests.strategies import cause
 
 PROCESSES_COUNT, WRITERS_COUNT, APPENDS_COUNT = 2, 4, 250
 PATIENCE_SECONDS = 60.0
-PROMPT_SECONDS = 1.0
+PROMPT_SECONDS = 10.0
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ async def test_nothing_is_missed_under_concurrent_writers(database_url: str, log
             if done and not batch:
                 break
             if not batch:
-                await log.wait_for_append(PROMPT_SECONDS)
+                await log.wait_for_append(1.0)
         said = [int(output) for output, _ in await ends]
 
     assert [writer.returncode for writer in writers] == [0] * PROCESSES_COUNT

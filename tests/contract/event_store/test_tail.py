@@ -51,9 +51,9 @@ def recorder(database_url: str) -> Iterator[BatchRecorder]:
     datastore.close()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 async def test_nothing_is_missed_and_nothing_seen_twice(database_url: str, recorder: BatchRecorder) -> None:
-    appends_count, events_count, patience_seconds = {"short": (160, 5_000, 90), "long": (3_150, 100_000, 540)}[
+    appends_count, events_count, patience_seconds = {"short": (160, 5_000, 90), "long": (3_150, 100_000, 1_100)}[
         profile()
     ]
     await follow_writers(database_url, recorder, appends_count, events_count, patience_seconds)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.fixtures.valkey import free_port
+from tests.fixtures.ports import free_port
 
 KILL_TIMEOUT_SECONDS = 20
 

@@ -31,6 +31,9 @@ from tests.fakes.stripe.server import API_KEY as STRIPE_API_KEY
 from tests.fakes.stripe.server import WEBHOOK_SECRET as STRIPE_WEBHOOK_SECRET
 from tests.fakes.stripe.server import StripeServer
 
+# All that was told since the first test of a file is read again and again.
+TOLD_TOLERANCE_SECONDS: Final = 3_600
+
 
 @asynccontextmanager
 async def in_memory(request: pytest.FixtureRequest) -> AsyncIterator[UnderTest]:
@@ -57,7 +60,9 @@ async def over_http(request: pytest.FixtureRequest) -> AsyncIterator[UnderTest]:
 
     async def told() -> list[WebhookEvent]:
         now = datetime.now(UTC)
-        return [verify(one.body, one.signature, WEBHOOK_SECRET, now) for one in receiver.received]
+        return [
+            verify(one.body, one.signature, WEBHOOK_SECRET, now, TOLD_TOLERANCE_SECONDS) for one in receiver.received
+        ]
 
     async with HttpPaymentProvider(process.url, timeout_seconds=TIMEOUT_SECONDS) as provider:
         yield UnderTest(PROCESS, provider, told)

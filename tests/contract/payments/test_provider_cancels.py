@@ -10,6 +10,8 @@ from commandside.payments.port import (
     Authorised,
     Cancelled,
     Captured,
+    Payment,
+    PaymentOutcome,
     Pending,
     ProviderUnreachable,
 )
@@ -22,6 +24,7 @@ from tests.contract.payments.suite import (
     insisting,
     needs,
     told,
+    while_pending,
 )
 from tests.contract.payments.under_test import UnderTest, Way
 from tests.payments import AMOUNT
@@ -77,12 +80,15 @@ async def test_what_is_processing_and_cancelled_is_not_held(under_test: UnderTes
 
 @needs(Way.LATER)
 async def test_what_is_pending_and_cancelled_is_not_held_later(under_test: UnderTest) -> None:
-    provider, payment, other = under_test.provider, under_test.payment(Way.LATER), under_test.payment(Way.LATER)
-    pending = await provider.authorise(payment)
+    provider, other = under_test.provider, under_test.payment(Way.LATER)
+
+    async def attempt() -> tuple[Payment, PaymentOutcome, PaymentOutcome]:
+        payment = under_test.payment(Way.LATER)
+        return payment, await provider.authorise(payment), await provider.cancel(payment)
+
+    payment, pending, cancelled = await while_pending(attempt)
+
     assert isinstance(pending, Pending)
-
-    cancelled = await provider.cancel(payment)
-
     assert cancelled == Cancelled(pending.reference)
     # Another payment that is due later marks the time at which this one would have been held.
     later = await provider.authorise(other)

@@ -10,7 +10,10 @@ from commandside.payments.port import (
     Authorised,
     Cancelled,
     Captured,
+    CaptureOutcome,
     CaptureRefused,
+    Payment,
+    PaymentOutcome,
     Pending,
     ProviderTimeout,
 )
@@ -20,12 +23,12 @@ from tests.contract.payments.suite import (
     NOT_CAPTURED,
     PART,
     PENNY,
-    ensure_not_to_be_captured,
     found_after,
     held,
     insisting,
     needs,
     told,
+    while_pending,
 )
 from tests.contract.payments.under_test import UnderTest, Way
 from tests.payments import AMOUNT
@@ -137,12 +140,18 @@ async def test_what_the_provider_let_go_is_not_captured_any_more(under_test: Und
 
 @needs(Way.LATER)
 async def test_what_is_pending_is_not_captured_yet(under_test: UnderTest) -> None:
-    provider, payment = under_test.provider, under_test.payment(Way.LATER)
-    pending = await provider.authorise(payment)
+    provider = under_test.provider
+
+    async def attempt() -> tuple[Payment, PaymentOutcome, CaptureOutcome, PaymentOutcome | None]:
+        payment = under_test.payment(Way.LATER)
+        authorised = await provider.authorise(payment)
+        return payment, authorised, await provider.capture(payment, AMOUNT), await provider.find(payment)
+
+    payment, pending, refused, found = await while_pending(attempt)
+
     assert isinstance(pending, Pending)
-
-    await ensure_not_to_be_captured(under_test, payment)
-
+    assert isinstance(refused, CaptureRefused)
+    assert found == pending
     await under_test.finish(payment)
     assert await found_after(under_test, payment, pending) == Authorised(pending.reference)
     assert await provider.capture(payment, AMOUNT) == Captured(pending.reference, AMOUNT)

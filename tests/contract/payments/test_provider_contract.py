@@ -152,7 +152,7 @@ async def test_what_is_pending_is_held_later_and_told(under_test: UnderTest) -> 
     pending = await provider.authorise(payment)
 
     assert isinstance(pending, Pending)
-    assert await provider.authorise(payment) == pending
+    assert await provider.authorise(payment) in (pending, Authorised(pending.reference))
     await under_test.finish(payment)
     assert await found_after(under_test, payment, pending) == Authorised(pending.reference)
     event = await told(under_test, payment, "payment.authorised")

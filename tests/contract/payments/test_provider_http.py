@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from commandside.payments.port import (
 )
 from domain.values import TOTAL_LIMIT_MINOR, Money
 from tests.contract.payments.provider_process import ProviderProcess
+from tests.contract.payments.suite import while_pending
 from tests.payments import a_payment
 
 PART = Money(1200, "GBP")
@@ -141,10 +143,15 @@ def test_why_a_capture_is_refused(shared_process: ProviderProcess, amount: Money
     assert answer.json() == (taken if reason is None else {"status": "refused", "reason": reason})
 
 
-def test_a_capture_of_what_is_under_way_is_refused_for_now(shared_process: ProviderProcess) -> None:
-    shared_process.post("/v1/payments", {**GOOD, "token": "tok_webhook"}, key="capture-pending")
+async def test_a_capture_of_what_is_under_way_is_refused_for_now(shared_process: ProviderProcess) -> None:
+    keys = (f"capture-pending-{number}" for number in count())
 
-    answer = shared_process.post("/v1/payments/capture-pending/capture", {"amount": GOOD["amount"]})
+    async def attempt() -> httpx.Response:
+        key = next(keys)
+        shared_process.post("/v1/payments", {**GOOD, "token": "tok_webhook"}, key=key)
+        return shared_process.post(f"/v1/payments/{key}/capture", {"amount": GOOD["amount"]})
+
+    answer = await while_pending(attempt)
 
     assert answer.json() == {"status": "refused", "reason": "under_way"}
 

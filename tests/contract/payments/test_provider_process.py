@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
+from itertools import count
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ from commandside.payments.port import (
     Cancelled,
     Captured,
     Payment,
+    PaymentOutcome,
     Pending,
     Processing,
     ProviderError,
@@ -33,6 +35,7 @@ from commandside.payments.settle import settle
 from commandside.payments.webhook import verify
 from domain.values import Money
 from tests.contract.payments.provider_process import WEBHOOK_SECRET, ProviderProcess
+from tests.contract.payments.suite import while_pending
 from tests.contract.payments.webhook_receiver import Received, WebhookReceiver
 from tests.payments import AMOUNT, a_payment
 from tests.waiting import eventually
@@ -87,11 +90,11 @@ async def test_the_books_survive_a_kill(process: ProviderProcess) -> None:
 async def test_what_was_under_way_at_a_kill_is_finished_after_it(
     process: ProviderProcess, receiver: WebhookReceiver
 ) -> None:
-    async with HttpPaymentProvider(process.url, timeout_seconds=0.2) as impatient:
+    async with HttpPaymentProvider(process.url, timeout_seconds=1.0) as impatient:
         with pytest.raises(ProviderTimeout):
-            await impatient.authorise(a_payment("slow", "tok_slow_1500"))
-        assert isinstance(await impatient.find(a_payment("slow")), Processing)
+            await impatient.authorise(a_payment("slow", "tok_slow_5000"))
     async with HttpPaymentProvider(process.url) as provider:
+        assert isinstance(await provider.find(a_payment("slow")), Processing)
         pending = await provider.authorise(a_payment("hook", "tok_webhook", order_id="order-7"))
         assert isinstance(pending, Pending)
 
@@ -181,22 +184,33 @@ async def test_a_declined_and_a_cancelled_payment_are_told_too(
     receiver.listen()
     async with HttpPaymentProvider(process.url) as provider:
         await provider.authorise(a_payment("d", "tok_webhook_declined"))
-        await provider.authorise(a_payment("c", "tok_webhook"))
-        assert isinstance(await provider.cancel(a_payment("c")), Cancelled)
+        keys = (f"c{number}" for number in count())
 
-        events = {event["key"]: event for event in map(_event, await _received(receiver, 2))}
+        async def attempt() -> tuple[str, PaymentOutcome]:
+            cancelled = a_payment(next(keys), "tok_webhook")
+            await provider.authorise(cancelled)
+            return cancelled.key, await provider.cancel(cancelled)
+
+        key, outcome = await while_pending(attempt)
+        assert isinstance(outcome, Cancelled)
+
+        async def told() -> dict[str, Any]:
+            return {event["key"]: event for event in map(_event, receiver.received)}
+
+        events = await eventually(told, lambda events: {"d", key} <= events.keys())
 
     assert (events["d"]["type"], events["d"]["reason"]) == ("payment.declined", "card_declined")
-    assert events["c"]["type"] == "payment.cancelled"
-    assert "reason" not in events["c"]
+    assert events[key]["type"] == "payment.cancelled"
+    assert "reason" not in events[key]
     assert process.books()["authorised"]["count"] == 0
 
 
 async def test_a_capture_that_is_never_answered_is_told(process: ProviderProcess, receiver: WebhookReceiver) -> None:
     receiver.listen()
     payment = a_payment("k", "tok_capture_timeout", order_id="order-1")
-    async with HttpPaymentProvider(process.url, timeout_seconds=0.3) as provider:
-        await provider.authorise(payment)
+    async with HttpPaymentProvider(process.url) as patient:
+        await patient.authorise(payment)
+    async with HttpPaymentProvider(process.url, timeout_seconds=0.5) as provider:
         with pytest.raises(ProviderTimeout):
             await provider.capture(payment, PART)
 
@@ -231,8 +245,8 @@ async def test_a_webhook_is_repeated_until_it_is_taken(process: ProviderProcess,
         # Nobody listens yet: attempts fail, and a restart does not forget the event.
         assert process.books()["webhooks"]["waiting"] == 1
         process.kill()
-        process.start()
         receiver.listen()
+        process.start()
 
         received = await _received(receiver, 4)
 
@@ -242,13 +256,13 @@ async def test_a_webhook_is_repeated_until_it_is_taken(process: ProviderProcess,
 
 
 async def test_slow_payments_hold_up_no_others_while_connections_are_free(shared_process: ProviderProcess) -> None:
-    async with HttpPaymentProvider(shared_process.url, pool_size_connections=2, timeout_seconds=5) as provider:
-        slow = asyncio.create_task(provider.authorise(a_payment("held-up-slow", "tok_slow_3000")))
+    async with HttpPaymentProvider(shared_process.url, pool_size_connections=2, timeout_seconds=30) as provider:
+        slow = asyncio.create_task(provider.authorise(a_payment("held-up-slow", "tok_slow_8000")))
         await eventually(
             lambda: asyncio.to_thread(shared_process.get, "/v1/payments/held-up-slow"),
             lambda answer: answer.status_code == HTTPStatus.ACCEPTED,
         )
-        async with asyncio.timeout(2.5):
+        async with asyncio.timeout(7):
             for number in range(5):
                 assert isinstance(await provider.authorise(a_payment(f"held-up-{number}")), Authorised)
         assert not slow.done()
@@ -265,8 +279,8 @@ async def test_more_payments_at_once_than_connections_wait_their_turn(shared_pro
 
 
 async def test_sigterm_ends_it_cleanly_and_soon_whatever_is_under_way(process: ProviderProcess) -> None:
-    async with HttpPaymentProvider(process.url, timeout_seconds=0.2) as impatient:
-        for token in ("tok_timeout", "tok_slow_1200"):
+    async with HttpPaymentProvider(process.url, timeout_seconds=1.0) as impatient:
+        for token in ("tok_timeout", "tok_slow_5000"):
             with pytest.raises(ProviderTimeout):
                 await impatient.authorise(a_payment(token, token))
     held = asyncio.create_task(asyncio.to_thread(_pay_over_a_connection_that_stays, process.url))
@@ -277,10 +291,10 @@ async def test_sigterm_ends_it_cleanly_and_soon_whatever_is_under_way(process: P
         status = await asyncio.to_thread(process.stop)
 
         assert status == 0, process.log.read_text()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 8
         await held
         process.start()
-        await eventually(lambda: provider.find(a_payment("tok_slow_1200")), lambda found: isinstance(found, Authorised))
+        await eventually(lambda: provider.find(a_payment("tok_slow_5000")), lambda found: isinstance(found, Authorised))
         assert isinstance(await provider.capture(a_payment("held"), AMOUNT), Captured)
         assert isinstance(await provider.refund(a_payment("held"), "r", AMOUNT), Refunded)
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from tests.contract.payments.under_test import Way
 
-TIMEOUT_SECONDS: Final = 1.0
+TIMEOUT_SECONDS: Final = 2.0
 
 TOKENS: Final = {
     Way.GOOD: "tok_ok",
@@ -14,8 +14,8 @@ TOKENS: Final = {
     Way.NO_FUNDS: "tok_insufficient_funds",
     Way.UNKNOWN: "tok_nobody_knows",
     Way.UNANSWERED: "tok_timeout",
-    Way.SLOW: "tok_slow_600",
-    Way.TOO_SLOW: "tok_slow_2000",
+    Way.SLOW: "tok_slow_1000",
+    Way.TOO_SLOW: "tok_slow_4000",
     Way.FAILS_FIRST: "tok_error_then_ok",
     Way.LATER: "tok_webhook",
     Way.LATER_DECLINED: "tok_webhook_declined",
@@ -31,7 +31,7 @@ REASONS: Final = {
 }
 
 # More than the half second after which the library asks again while another request has the same key.
-STRIPE_TIMEOUT_SECONDS: Final = 2.0
+STRIPE_TIMEOUT_SECONDS: Final = 3.0
 
 # Those of Stripe's own test mode, and some that only our server for tests has.
 STRIPE_TOKENS: Final = {

@@ -40,7 +40,7 @@ async def by_itself(payment: Payment) -> None:
 
 @dataclass(frozen=True)
 class UnderTest:
-    """A running provider. Whoever makes it sees to it that a call gives up after about a second.
+    """A running provider. Whoever makes it sees to it that a call gives up after about two seconds.
 
     `finish` has what is under way come to its end, soon; `told` is what was told by webhook so far.
     """

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from commandside.payments.webhook import SIGNATURE_HEADER
-from counterfoil.embedded.ports import free_port
+from tests.fixtures.ports import free_port
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ async def test_a_leader_whose_session_ended_leads_no_more(database_url: str) -> 
 async def test_a_frozen_leader_loses_the_lock_and_knows_it_before_another_leads(database_url: str) -> None:
     async with (
         asyncio.timeout(PATIENCE_SECONDS),
-        relay(database_url, lease_seconds=1.0) as frozen,
+        relay(database_url, lease_seconds=3.0) as frozen,
         relay(database_url) as next_one,
     ):
         with pytest.raises(LeadershipLost):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.fixtures.valkey import free_port
+from tests.fixtures.ports import free_port
 
 ASK_TIMEOUT_SECONDS = 5
 END_TIMEOUT_SECONDS = 20

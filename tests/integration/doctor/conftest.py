@@ -13,8 +13,8 @@ import pytest
 from commandside.event_store.postgres import PostgresEventStore
 from counterfoil import wiring
 from counterfoil.doctor.examination import Examination, examine
-from counterfoil.embedded.ports import free_port
 from counterfoil.settings import Settings
+from tests.fixtures.ports import free_port
 from tests.unit.command_api.shop import CommandShop
 
 
@@ -47,7 +47,7 @@ class Surgery:
         """Its sweeper does not run: a test has it sweep, or does not."""
         store = wiring.event_store(self._settings())
         clock = (lambda: datetime.now(UTC)) if is_open_now else self.clock
-        shop = CommandShop(self.var, clock, stored_in=store, checkout_answer_within_seconds=0.2, **self.settings)
+        shop = CommandShop(self.var, clock, stored_in=store, checkout_answer_within_seconds=2.0, **self.settings)
         try:
             async with shop.running():
                 await shop.given_product("LAMP", price=1999, stock=stock)

@@ -17,13 +17,13 @@ import pytest
 from commandside.payments.http_provider import HttpPaymentProvider
 from commandside.payments.port import Payment
 from counterfoil.doctor import provider
-from counterfoil.embedded.ports import free_port
 from counterfoil.payment_provider.books import Books
 from counterfoil.processes.provider import BOOKS
 from domain.values import Money
 from projections.valkey import open_redis
 from streams.dead_letters import DeadLetter, RedisDeadLetters
 from tests.contract.payments.provider_process import ProviderProcess
+from tests.fixtures.ports import free_port
 from tests.integration.doctor.conftest import Surgery
 from tests.integration.doctor.test_checkouts import bought, pending
 from tests.waiting import eventually

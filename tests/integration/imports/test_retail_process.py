@@ -25,6 +25,8 @@ from tests.integration.imports.command_line import CommandLine
 from tests.integration.imports.reading import last_position, projected
 
 PATIENCE_SECONDS = 60
+# Enough that nothing is over before it is killed for the last time.
+ORDERS_COUNT = 120
 KILLS_COUNT = 6
 
 
@@ -73,7 +75,7 @@ async def test_killed_again_and_again_it_comes_to_the_same_sums(
     database_url: str,
     redis_url: str,
 ) -> None:
-    path = retail_file.write(tmp_path / "retail.csv", retail_file.made_up(60, seed=3))
+    path = retail_file.write(tmp_path / "retail.csv", retail_file.made_up(ORDERS_COUNT, seed=3))
     expected, unmatched = sums.of_file(path)
     chance = random.Random(11)  # noqa: S311 (no secret: the same moments every time, as far as a clock allows)
 
@@ -99,11 +101,15 @@ async def test_killed_again_and_again_it_comes_to_the_same_sums(
     assert books["charges"]["amounts"] == {"GBP": revenue}
     assert books["refunds"]["amounts"] == {"GBP": refunds}
     report = json.loads((tmp_path / "retail.csv.report.json").read_text())
-    assert (report["orders"], report["cancelled"], report["returned"]) == (60, expected.cancelled, expected.returns)
+    assert (report["orders"], report["cancelled"], report["returned"]) == (
+        ORDERS_COUNT,
+        expected.cancelled,
+        expected.returns,
+    )
     assert report["revenue"] == {"amount": revenue, "currency": "GBP"}
     assert report["taken_back"] == {"amount": refunds, "currency": "GBP"}
     assert len(report["unmatched"]) == unmatched
-    assert 0 < report["found_done"] < 60
+    assert 0 < report["found_done"] < ORDERS_COUNT
 
 
 async def test_ctrl_c_stops_it_and_it_says_how_to_go_on(

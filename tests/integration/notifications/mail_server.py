@@ -12,7 +12,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as MessageHandler
 
-from tests.fixtures.valkey import free_port
+from tests.fixtures.ports import free_port
 
 HOST = "127.0.0.1"
 

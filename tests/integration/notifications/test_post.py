@@ -17,7 +17,7 @@ from domain.aggregates import Order
 from projections.recorded import Recorded
 from streams.notifications.notifier import Letter, ServerAway
 from streams.notifications.postman import ATTEMPTS_LIMIT_COUNT, CLAIM_SECONDS, NAME
-from tests.fixtures.valkey import free_port
+from tests.fixtures.ports import free_port
 from tests.integration.notifications.mail_server import Mailbox, mail_server
 from tests.integration.notifications.post import HISTORY, Post, cause, delivered, refunded
 from tests.integration.signals.selling import Log, order, submitted

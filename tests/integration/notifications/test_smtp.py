@@ -8,7 +8,7 @@ import pytest
 
 from streams.notifications.notifier import Letter, NotTaken, Refused, ServerAway
 from streams.notifications.smtp import SmtpNotifier
-from tests.fixtures.valkey import free_port
+from tests.fixtures.ports import free_port
 from tests.integration.notifications.mail_server import Mailbox
 
 MAIL_FROM = "The Shop <orders@shop.example>"

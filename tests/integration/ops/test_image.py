@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 
 from counterfoil.settings import variable
 from ops.image.product_lock import product_lock
-from tests.fixtures.valkey import free_port
+from tests.fixtures.ports import free_port
 from tests.integration.ops.compose_file import our_services
 from tests.integration.ops.test_compose import PORTS
 from tests.rules.sources import PACKAGES, PROJECT

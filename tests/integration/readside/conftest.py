@@ -24,12 +24,13 @@ from tests.fakes.streams import MemoryStreams
 from tests.integration.readside.shop import MemoryShop
 
 WAIT_SECONDS = 0.3
-STAY_SECONDS = 0.5
+STAY_SECONDS = 1.5
+PATIENT_SECONDS = 20.0
 
 
 @pytest.fixture
 async def redis_client(redis_url: str) -> AsyncIterator[Redis]:
-    async with open_redis(redis_url) as client:
+    async with open_redis(redis_url, timeout_seconds=10) as client:
         yield client
 
 
@@ -51,9 +52,19 @@ async def api(redis_client: Redis, shop: MemoryShop) -> AsyncIterator[httpx.Asyn
         yield client
 
 
+@pytest.fixture
+async def waiting_api(redis_client: Redis, shop: MemoryShop) -> AsyncIterator[httpx.AsyncClient]:
+    """One that waits for what comes late on a busy machine."""
+    async with serving(redis_client, shop.streams, wait_seconds=PATIENT_SECONDS) as client:
+        yield client
+
+
 @asynccontextmanager
 async def serving(
-    redis_client: Redis, streams: MemoryStreams | None = None, stay_seconds: float = STAY_SECONDS
+    redis_client: Redis,
+    streams: MemoryStreams | None = None,
+    stay_seconds: float = STAY_SECONDS,
+    wait_seconds: float = WAIT_SECONDS,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """The query API; headers say who calls: `x-owner`, `x-roles`."""
     log = Replay(streams or MemoryStreams(), cast(Shelves, None))
@@ -62,13 +73,13 @@ async def serving(
     async def readers() -> AsyncIterator[Readers]:
         yield Readers(Views(redis_client), cast(SearchEngine, NoSearch()), log)
 
-    app = create_app(readers(), wait_seconds=WAIT_SECONDS, stay_seconds=stay_seconds)
+    app = create_app(readers(), wait_seconds=wait_seconds, stay_seconds=stay_seconds)
     problems.install(app, TRANSLATIONS)
     app.add_middleware(CallerFromHeaders)
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://query", timeout=10) as client,
+        httpx.AsyncClient(transport=transport, base_url="http://query", timeout=30) as client,
     ):
         yield client
 

@@ -12,7 +12,8 @@ import pytest
 from commandside.event_store.postgres import PostgresEventStore
 from projections.search import open_search_projection
 from tests.fakes.streams import MemoryStreams
-from tests.fixtures.valkey import free_port, valkey_on
+from tests.fixtures.ports import free_port
+from tests.fixtures.valkey import valkey_on
 from tests.integration.readside.shop import MemoryShop, collected, product, stock
 from tests.integration.readside.test_processes import process
 from tests.waiting import eventually

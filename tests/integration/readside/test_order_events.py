@@ -57,17 +57,17 @@ async def adas(shop: MemoryShop) -> Order:
 
 
 async def test_what_happened_comes_first_in_order_each_with_the_order_as_it_was(
-    api: httpx.AsyncClient, shop: MemoryShop, adas: Order
+    patient_api: httpx.AsyncClient, shop: MemoryShop, adas: Order
 ) -> None:
     adas.pack("s1", cause())
     await shop.happened(adas)
-    changes = seen(await api.get(PATH, headers=ADA))
+    changes = seen(await patient_api.get(PATH, headers=ADA))
     assert [(c.id, c.change, c.order["version"], c.order["status"]) for c in changes] == [
         ("1", "order.submitted", 1, "pending_payment"),
         ("2", "order.placed", 2, "placed"),
         ("3", "order.shipment_packed", 3, "packed"),
     ]
-    assert changes[-1].order == (await api.get(f"/v1/orders/{UUID(int=1)}", headers=ADA)).json()
+    assert changes[-1].order == (await patient_api.get(f"/v1/orders/{UUID(int=1)}", headers=ADA)).json()
     for change in changes:
         models.Order.model_validate_json(msgspec.json.encode(change.order))
 
@@ -118,9 +118,9 @@ async def test_it_is_for_its_owner_and_for_operators(api: httpx.AsyncClient) -> 
         assert theirs.json()["type"] == "/problems/not-found"
 
 
-async def test_an_order_that_is_not_there_yet_is_waited_for(api: httpx.AsyncClient, shop: MemoryShop) -> None:
+async def test_an_order_that_is_not_there_yet_is_waited_for(waiting_api: httpx.AsyncClient, shop: MemoryShop) -> None:
     position = shop.record(order("customer:ada", 1))
-    looking = asyncio.create_task(api.get(PATH, headers={**ADA, "min-position": str(position)}))
+    looking = asyncio.create_task(waiting_api.get(PATH, headers={**ADA, "min-position": str(position)}))
     await asyncio.sleep(0.05)
     await shop.project()
     assert [c.id for c in seen(await looking)] == ["1", "2"]
@@ -136,10 +136,10 @@ async def test_a_caller_has_so_many_places_and_they_are_free_again(patient_api: 
 
 
 async def test_what_cannot_be_applied_ends_what_is_shown_and_nothing_else(
-    api: httpx.AsyncClient, shop: MemoryShop, adas: Order
+    patient_api: httpx.AsyncClient, shop: MemoryShop, adas: Order
 ) -> None:
     shop.streams.append(about_a_shipment_that_it_does_not_have(adas))
-    assert [c.id for c in seen(await api.get(PATH, headers=ADA))] == ["1", "2"]
+    assert [c.id for c in seen(await patient_api.get(PATH, headers=ADA))] == ["1", "2"]
 
 
 async def test_the_page_says_what_the_answer_is_like(api: httpx.AsyncClient) -> None:

@@ -14,7 +14,8 @@ from domain.values import CartLine
 from projections.keys import Keys
 from projections.valkey import open_redis
 from queryside.api import models
-from tests.fixtures.valkey import free_port, valkey_on
+from tests.fixtures.ports import free_port
+from tests.fixtures.valkey import valkey_on
 from tests.integration.readside.conftest import serving
 from tests.integration.readside.shop import MemoryShop, cart, cause, gbp, order, product, stock
 
@@ -266,10 +267,10 @@ ROUTES = ["/v1/products/lamp", "/v1/cart", "/v1/orders", f"/v1/orders/{UUID(int=
 class TestReadYourOwnWrites:
     @pytest.mark.parametrize("path", ROUTES)
     async def test_a_query_waits_until_the_view_holds_the_position(
-        self, api: httpx.AsyncClient, shop: MemoryShop, path: str
+        self, waiting_api: httpx.AsyncClient, shop: MemoryShop, path: str
     ) -> None:
         position = shop.record(product(), stock(), cart("customer:ada"), order("customer:ada", 1))
-        waiting = asyncio.create_task(api.get(path, headers={**ADA, "min-position": str(position)}))
+        waiting = asyncio.create_task(waiting_api.get(path, headers={**ADA, "min-position": str(position)}))
         await asyncio.sleep(0.05)
         assert not waiting.done()
         await shop.project()
@@ -308,13 +309,13 @@ class TestReadYourOwnWrites:
         assert late.headers["retry-after"] == "1"
 
     async def test_a_query_waits_for_the_version_of_what_it_shows(
-        self, api: httpx.AsyncClient, shop: MemoryShop
+        self, waiting_api: httpx.AsyncClient, shop: MemoryShop
     ) -> None:
         lamp, adas, bought = product(), cart("customer:ada"), order("customer:ada", 1)
         versions = {"/v1/products/lamp": lamp.version, "/v1/cart": adas.version, ROUTES[3]: bought.version}
         shop.record(lamp, adas, bought)
         waiting = [
-            asyncio.create_task(api.get(path, headers={**ADA, "min-version": str(version)}))
+            asyncio.create_task(waiting_api.get(path, headers={**ADA, "min-version": str(version)}))
             for path, version in versions.items()
         ]
         await asyncio.sleep(0.05)

@@ -16,7 +16,7 @@ import pytest
 from bench import rebuild as bench
 from projections.generations import Generations
 from projections.keys import Keys
-from tests.fixtures.valkey import free_port
+from tests.fixtures.ports import free_port
 from tests.integration.readside.shop import order, product, stock
 from tests.integration.rebuild.beside import Stores
 from tests.waiting import eventually

@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry
 from ops.server import Server
 from streams.relay.metrics import RelayMetrics
 from streams.relay.relay import Relay
-from tests.fixtures.valkey import free_port
+from tests.fixtures.ports import free_port
 from tests.integration.relay.kafka_contents import PARTITIONS_COUNT
 from tests.rules.sources import PROJECT
 

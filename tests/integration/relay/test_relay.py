@@ -76,7 +76,7 @@ async def test_every_type_goes_to_its_topic_and_to_the_partition_of_its_key(
 ) -> None:
     await append_one_of_each(database_url)
 
-    async with running(database_url, kafka):
+    async with running(database_url, kafka, **UNHURRIED):
         await until_all_is_relayed(database_url)
 
     found = contents(kafka.address, since)
@@ -92,7 +92,7 @@ async def test_every_type_goes_to_its_topic_and_to_the_partition_of_its_key(
 async def test_every_partition_is_told_how_far_the_relay_is_and_nothing_while_nothing_happens(
     database_url: str, kafka: Server, since: dict[Place, int]
 ) -> None:
-    async with running(database_url, kafka):
+    async with running(database_url, kafka, **UNHURRIED):
         await append_one_of_each(database_url)
         end = last_position(database_url)
         everywhere = partial(asyncio.to_thread, markers_of_every_place, kafka, since, end)
@@ -107,11 +107,11 @@ async def test_who_takes_over_tells_every_partition_at_once_how_far_it_is(
 ) -> None:
     """The one before may have died behind an event and before its marker."""
     await append_one_of_each(database_url)
-    async with running(database_url, kafka):
+    async with running(database_url, kafka, **UNHURRIED):
         await until_all_is_relayed(database_url)
     since = ends(kafka.address)
 
-    async with running(database_url, kafka):
+    async with running(database_url, kafka, **UNHURRIED):
         told = partial(asyncio.to_thread, markers_of_every_place, kafka, since, last_position(database_url))
         await patiently(told, bool)
 
@@ -168,7 +168,7 @@ async def test_a_topic_that_is_too_small_for_a_message_is_reported_and_nothing_i
     await append_one_of_each(database_url)
     await set_message_limit(kafka, 100)
     try:
-        async with running(database_url, kafka) as relay:
+        async with running(database_url, kafka, **UNHURRIED) as relay:
             await patiently(told(relay.troubles), lambda troubles: "kafka" in troubles)
             assert checkpoint(database_url)[1] == 0
             await set_message_limit(kafka, 1_000_000)

@@ -10,12 +10,12 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from counterfoil.embedded.ports import free_port
 from projections.search import open_search_projection
 from queryside.api import search, suggest
 from queryside.errors import NotThereInTime, QueryError
 from queryside.search.postgres import open_postgres_search
 from queryside.search.result import SearchResult
+from tests.fixtures.ports import free_port
 from tests.integration.search.small_shop import small_shop
 
 

@@ -17,7 +17,7 @@ from queryside.signals import Trend, Trending
 from streams.signals.page_view_buckets import PageViews
 from streams.signals.page_view_topic import COUNT_LIMIT_VIEWS, TOPIC, NotPageViews, PageViewTopic, decode, encode
 from tests.contract.faust.kafka_log import KafkaLog
-from tests.fixtures.valkey import free_port
+from tests.fixtures.ports import free_port
 from tests.integration.readside.shop import MemoryShop, product
 from tests.integration.readside.test_processes import process, status
 from tests.waiting import eventually

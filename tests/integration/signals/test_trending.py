@@ -22,7 +22,7 @@ from queryside.errors import StoreUnavailable
 from queryside.signals import AlsoBought, Trend, Trending
 from streams.signals.page_view_buckets import Mark, PageViewBuckets, PageViews
 from streams.signals.sales_projection import SalesProjection
-from tests.fixtures.valkey import free_port
+from tests.fixtures.ports import free_port
 from tests.integration.signals.selling import NOW, Log, order, scores
 
 HOUR = timedelta(hours=1)

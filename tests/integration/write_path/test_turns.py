@@ -17,8 +17,8 @@ from commandside.metrics import WriterMetrics
 from commandside.writer import Writer
 from tests.unit.commandside.decisions import on_hand, receive
 
-TURNS_SECONDS = 1.0
-PROMPT_SECONDS = 3.0
+TURNS_SECONDS = 4.0
+PROMPT_SECONDS = 10.0
 A_WHILE_SECONDS = 0.3
 
 

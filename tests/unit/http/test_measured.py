@@ -83,7 +83,7 @@ async def test_an_answer_is_timed_to_its_beginning_however_long_it_goes_on() -> 
 
     async def goes_on(_: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.5)
         await send({"type": "http.response.body", "body": b""})
 
     transport = httpx.ASGITransport(with_state(Measured(goes_on, registry)))
@@ -91,7 +91,7 @@ async def test_an_answer_is_timed_to_its_beginning_however_long_it_goes_on() -> 
         assert (await client.get("/")).status_code == 200
     labels = {"method": "GET", "route": "unmatched"}
     assert registry.get_sample_value("counterfoil_http_request_seconds_count", labels) == 1
-    assert (registry.get_sample_value("counterfoil_http_request_seconds_sum", labels) or 1) < 0.2
+    assert (registry.get_sample_value("counterfoil_http_request_seconds_sum", labels) or 9) < 1
 
 
 def with_state(app: ASGIApp) -> ASGIApp:

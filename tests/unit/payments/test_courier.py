@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.embedded.ports import free_port
 from counterfoil.payment_provider import courier as courier_module
 from counterfoil.payment_provider.books import Books
 from counterfoil.payment_provider.clerk import Clerk
 from counterfoil.payment_provider.courier import LONGEST_PAUSE_SECONDS, MAX_ATTEMPTS_COUNT, Courier, pause_seconds
 from counterfoil.payment_provider.tokens import plan_for
 from counterfoil.payment_provider.wire import Amount, AuthoriseRequest
+from tests.fixtures.ports import free_port
 from tests.waiting import eventually
 
 

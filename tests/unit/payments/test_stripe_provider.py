@@ -22,9 +22,9 @@ from commandside.payments.port import (
 from commandside.payments.stripe_connection import API_VERSION
 from commandside.payments.stripe_intent import KEY, ORDER_ID
 from commandside.payments.stripe_provider import StripePaymentProvider
-from counterfoil.embedded.ports import free_port
 from domain.values import Money
 from tests.fakes.stripe.server import StripeServer
+from tests.fixtures.ports import free_port
 from tests.payments import AMOUNT
 from tests.unit.payments.stripe_payments import captured, confirming, gbp, held_or_taken, paid_by
 from tests.waiting import eventually

@@ -30,8 +30,8 @@ from commandside.payments.port import (
 )
 from commandside.payments.settle import settle
 from commandside.payments.stripe_provider import StripePaymentProvider
-from counterfoil.embedded.ports import free_port
 from tests.fakes.stripe.server import API_KEY, StripeServer, Trouble
+from tests.fixtures.ports import free_port
 from tests.payments import AMOUNT
 from tests.unit.payments.stripe_payments import captured, gbp, held_or_taken
 
