@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 
 YOUNG_LIMIT_OBJECTS = 50_000
+# Of a tool that reads the log by ten thousand events: each makes dozens of objects.
+TOOLS_YOUNG_LIMIT_OBJECTS = 200_000
 OLDER_LIMIT_COLLECTIONS = 20
 
 
@@ -13,7 +15,7 @@ def collect_nothing_yet() -> None:
     gc.disable()
 
 
-def collect_seldom() -> None:
+def collect_seldom(young_limit_objects: int = YOUNG_LIMIT_OBJECTS) -> None:
     """Once a process has imported what it needs: that is never garbage, and need not be looked at again and again.
 
     A page of events, or a batch of commands, is tens of thousands of objects that live just as long as they are worked
@@ -22,4 +24,4 @@ def collect_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
-    gc.set_threshold(YOUNG_LIMIT_OBJECTS, OLDER_LIMIT_COLLECTIONS, OLDER_LIMIT_COLLECTIONS)
+    gc.set_threshold(young_limit_objects, OLDER_LIMIT_COLLECTIONS, OLDER_LIMIT_COLLECTIONS)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from domain.events import AnyEvent
+import msgspec
+from msgspec import Struct
+
 from domain.events.cart import CartOpened
 from domain.events.order import OrderSubmitted
 from domain.events.product import ProductAdded
@@ -29,18 +31,35 @@ FIRST_TOPICS: Final[Mapping[str, str]] = {
 }
 
 
-def units_moved(event: AnyEvent) -> tuple[int, int]:
-    """How many units more are on hand, and how many more are reserved, after a stock event."""
-    match event:
-        case StockReceived() | StockRestocked():
-            return event.quantity, 0
-        case StockAdjusted():
-            return event.quantity_delta, 0
-        case StockReserved():
-            return 0, event.quantity
-        case StockReleased() | StockReservationExpired():
-            return 0, -event.quantity
-        case StockCommitted():
-            return -event.quantity, -event.quantity
-        case _:
-            return 0, 0
+# How many more units are on hand, and how many more are reserved, for each unit that a stock event is about.
+_PER_UNIT: Final[Mapping[str, tuple[int, int]]] = {
+    StockOpened.TOPIC: (0, 0),
+    StockReceived.TOPIC: (1, 0),
+    StockRestocked.TOPIC: (1, 0),
+    StockAdjusted.TOPIC: (1, 0),
+    StockReserved.TOPIC: (0, 1),
+    StockReleased.TOPIC: (0, -1),
+    StockReservationExpired.TOPIC: (0, -1),
+    StockCommitted.TOPIC: (-1, -1),
+}
+
+
+class _Units(Struct):
+    """What counts of the JSON of a stock event. It has one of them, or none."""
+
+    quantity: int = 0
+    quantity_delta: int = 0
+
+
+_decode = msgspec.json.Decoder(_Units).decode
+
+
+def units_moved(topic: str, state: bytes) -> tuple[int, int]:
+    """How many units more are on hand, and how many more are reserved, after a stock event, given its JSON.
+
+    Raises KeyError for another topic, msgspec.MsgspecError for what is no event.
+    """
+    on_hand, reserved = _PER_UNIT[topic]
+    moved = _decode(state)
+    units = moved.quantity + moved.quantity_delta
+    return on_hand * units, reserved * units

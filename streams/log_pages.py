@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Sequence
+from contextlib import aclosing
 from typing import Any, Final
 from uuid import UUID
 
@@ -63,6 +64,20 @@ class LogPages:
 
     async def windows(self, after: int, up_to: int, size_positions: int) -> AsyncIterator[tuple[int, list[Recorded]]]:
         """(place, events): all events of interest up to that place. Places end with `up_to`; a window may be empty."""
+        async with aclosing(self._windows(after, up_to, size_positions)) as windows:
+            async for end, rows in windows:
+                yield end, self._mapper.read_page(rows)
+
+    async def states(self, up_to: int, size_positions: int) -> AsyncIterator[list[tuple[UUID, str, bytes]]]:
+        """(stream, topic, JSON) of all events of interest, a window's at a time, for who makes no events of them."""
+        current = self._mapper.current
+        async with aclosing(self._windows(0, up_to, size_positions)) as windows:
+            async for _, rows in windows:
+                yield [(stream_id, *current(topic, state)) for _, stream_id, _, topic, state in rows]
+
+    async def _windows(
+        self, after: int, up_to: int, size_positions: int
+    ) -> AsyncGenerator[tuple[int, list[Row]], None]:
         ends = [*range(after + size_positions, up_to, size_positions), up_to] if after < up_to else []
         ahead: asyncio.Task[list[Row]] | None = None
         try:
@@ -72,7 +87,7 @@ class LogPages:
                 if number + 1 < len(ends):
                     ahead = asyncio.create_task(self._window(end, ends[number + 1]))
                     await asyncio.sleep(0)  # lets it be sent before the decoding begins
-                yield end, self._mapper.read_page(rows)
+                yield end, rows
                 after = end
         finally:
             if ahead is not None:

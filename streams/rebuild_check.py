@@ -96,11 +96,11 @@ async def log_sums(view: ViewName, log: LogPages, up_to: int, set_aside: Collect
     sums = dict.fromkeys(_names(view), beginnings)
     if view == "stock":
         sums |= {"on hand": 0, "reserved": 0, "available": 0}
-        async for _, events in log.windows(0, up_to, WINDOW_POSITIONS):
-            for _, event in events:
-                if set_aside and event.originator_id in set_aside:  # hardly ever, and to look a UUID up is dear
+        async for states in log.states(up_to, WINDOW_POSITIONS):
+            for stream_id, topic, state in states:
+                if set_aside and stream_id in set_aside:  # hardly ever, and to look a UUID up is dear
                     continue
-                on_hand, reserved = units_moved(event)
+                on_hand, reserved = units_moved(topic, state)
                 sums["on hand"] += on_hand
                 sums["reserved"] += reserved
                 sums["available"] += on_hand - reserved

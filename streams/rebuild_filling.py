@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from domain.events import AnyEvent
 from projections.keys import Keys
 from projections.recorded import Recorded
 from projections.views import Slot, View
@@ -81,18 +80,20 @@ class Filling:
 
     async def _evolve(self, events: Sequence[Recorded]) -> list[Write]:
         # By number: a UUID's own hash and comparison are Python, and this is done for every event.
-        streams: dict[int, list[AnyEvent]] = {}
-        for _, event in events:
-            streams.setdefault(event.originator_id.int, []).append(event)
-        slots = {number: self._view.slot(stream[0]) for number, stream in streams.items()}
-        await self._load({number: slots[number] for number, stream in streams.items() if self._is_missing(stream[0])})
+        streams: dict[int, list[Recorded]] = {}
+        for recorded in events:
+            streams.setdefault(recorded.event.originator_id.int, []).append(recorded)
+        slots = {number: self._view.slot(stream[0].event) for number, stream in streams.items()}
+        # A stream that begins in this very batch has nothing, or what it comes to again.
+        begun = [number for number, stream in streams.items() if stream[0].event.originator_version > 1]
+        await self._load({number: slots[number] for number in begun if number not in self._kept})
         evolve, kept = self._view.evolve, self._kept
         writes: list[Write] = []
         changed: dict[int, Any] = {}
         evolved_count = 0
         for number, stream in streams.items():
             view = kept.get(number)
-            for event in stream:
+            for _, event in stream:
                 view = evolve(view, event)
             changed[number] = view
             writes += self._view.writes(slots[number], view)
@@ -104,10 +105,6 @@ class Filling:
             kept[number] = view
             kept.move_to_end(number)
         return writes
-
-    def _is_missing(self, first: AnyEvent) -> bool:
-        """A stream that begins in this very batch has nothing, or what it comes to again."""
-        return first.originator_version > 1 and first.originator_id.int not in self._kept
 
     async def _load(self, slots: Mapping[int, Slot]) -> None:
         """What is not in memory."""
