@@ -1,11 +1,11 @@
-"""How Python's garbage collector is set in the processes that serve, and in the tools that read the whole log."""
+"""How Python's garbage collector is set in the processes that serve, and in the command line's tools."""
 
 from __future__ import annotations
 
 import gc
 
 YOUNG_LIMIT_OBJECTS = 50_000
-# Of a tool that reads the log by ten thousand events: each makes dozens of objects.
+# Of a tool, which may read the log by ten thousand events: each makes dozens of objects, and nobody waits for a reply.
 TOOLS_YOUNG_LIMIT_OBJECTS = 200_000
 OLDER_LIMIT_COLLECTIONS = 20
 

@@ -57,7 +57,8 @@ _decode = msgspec.json.Decoder(_Units).decode
 def units_moved(topic: str, state: bytes) -> tuple[int, int]:
     """How many units more are on hand, and how many more are reserved, after a stock event, given its JSON.
 
-    Raises KeyError for another topic, msgspec.MsgspecError for what is no event.
+    Raises KeyError for another topic, msgspec.MsgspecError for what is no JSON object. What lacks its quantity counts
+    as nothing: it is no event, and whoever makes the view of it has refused it.
     """
     on_hand, reserved = _PER_UNIT[topic]
     moved = _decode(state)

@@ -18,7 +18,8 @@ from streams.stored_views import LISTS, key_pages
 from streams.verify_differences import Difference
 from streams.view_feeds import VIEWS
 
-# Together they bound what is held of lists at a time: most have a few entries, and some may have many thousands.
+# Most lists have a few entries, and some may have many thousands. So many of each of so many are held at a time; of
+# their orders a thousand.
 LISTS_AT_ONCE_COUNT: Final = 100
 ENTRIES_AT_ONCE_COUNT: Final = 1_000
 
@@ -93,8 +94,9 @@ class Strangers:
                     raise answer
                 cursors[key], scanned = answer
                 members += [(key, _text(member)) for member, _ in cast(list[tuple[bytes, float]], scanned)]
-            for difference in await self._extra(members):
-                yield difference
+            for first in range(0, len(members), ENTRIES_AT_ONCE_COUNT):
+                for difference in await self._extra(members[first : first + ENTRIES_AT_ONCE_COUNT]):
+                    yield difference
             cursors = {key: cursor for key, cursor in cursors.items() if cursor != 0}
 
     async def _extra(self, members: Sequence[tuple[str, str]]) -> list[Difference]:

@@ -1,4 +1,4 @@
-"""How fast this machine is just now: other tests use it as well."""
+"""How busy this machine is just now: other tests use it as well."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import subprocess
 import sys
 import time
 
-STARTS_OF_A_SHOP_COUNT = 6
-IMPORT_TIMEOUT_SECONDS = 60
+FULL_OF_WORK = "import time\nfor number in range(5_000_000): pass\nprint(time.process_time())"
+TIMEOUT_SECONDS = 60
 
 
-def with_what_it_takes_now(limit_seconds: float) -> float:
-    """The limit, or what as many starts of a part take, one after the other, as a shop's start is worth on a machine
-    that does nothing else: whichever is longer.
-    """
+def as_busy_as_it_is(limit_seconds: float) -> float:
+    """The limit of a machine that does nothing else, as much longer as a process takes now than it computes for."""
     began = time.monotonic()
-    importing = [sys.executable, "-c", "import counterfoil.processes.query_api"]
-    subprocess.run(importing, check=True, timeout=IMPORT_TIMEOUT_SECONDS)
-    return max(limit_seconds, STARTS_OF_A_SHOP_COUNT * (time.monotonic() - began))
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_OF_WORK], check=True, capture_output=True, timeout=TIMEOUT_SECONDS
+    )
+    return limit_seconds * max(1.0, (time.monotonic() - began) / float(done.stdout))

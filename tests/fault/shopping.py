@@ -85,14 +85,7 @@ class Shopping:
             for sku in self.records.skus:
                 await self._request(door, "look", sku, 0)
             for purchase in self.records.purchases:
-                until = time.monotonic() + PATIENCE_SECONDS
                 purchase.asked.append(await self._check_out(door, purchase))
-                while purchase.answer is None and time.monotonic() < until:
-                    await asyncio.sleep(UNANSWERED_PAUSE_SECONDS[0])
-                    purchase.asked.append(await self._check_out(door, purchase))
-                if purchase.outcome == "" and purchase.order_id is not None:
-                    path = f"/v1/audit/order/{purchase.order_id}"
-                    await self._insist(door, purchase, purchase.followed, "GET", path, until)
 
     async def _open(self, door: Door) -> None:
         async with asyncio.timeout(SETUP_TIMEOUT_SECONDS):

@@ -23,7 +23,7 @@ from counterfoil.embedded import standalone
 from counterfoil.embedded.running import NotRunningError, connected, find_running
 from counterfoil.settings import Settings
 from tests.fixtures.ports import free_port
-from tests.machine import with_what_it_takes_now
+from tests.machine import as_busy_as_it_is
 
 STAND_IN = Path(__file__).with_name("stand_in_shop.py")
 ROOT = Path(__file__).parents[2]
@@ -177,11 +177,11 @@ def test_on_the_same_data_it_opens_again_within_five_seconds_at_the_same_address
         connection.execute("CREATE TABLE kept AS SELECT 1")
     before, secrets = find_running(shop.settings()), shop.settings().jwt_secret
     shop.stop()
-    starts = [quick_or_not(shop)]
-    while not any(starts) and len(starts) < STARTS_LIMIT_COUNT:
+    starts = [limit_and_opening(shop)]
+    while not is_any_quick(starts) and len(starts) < STARTS_LIMIT_COUNT:
         shop.stop()  # other tests use the machine as well: the best of three is the shop's own
-        starts.append(quick_or_not(shop))
-    assert any(starts), f"never within {START_LIMIT_SECONDS} s"
+        starts.append(limit_and_opening(shop))
+    assert is_any_quick(starts), starts
     after = find_running(shop.settings())
     assert after.database_url == before.database_url
     assert shop.settings().jwt_secret == secrets
@@ -189,11 +189,16 @@ def test_on_the_same_data_it_opens_again_within_five_seconds_at_the_same_address
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (1,)
 
 
-def quick_or_not(shop: Shop) -> bool:
-    limit_seconds = with_what_it_takes_now(START_LIMIT_SECONDS)
+def limit_and_opening(shop: Shop) -> tuple[float, float]:
+    """In seconds."""
+    limit_seconds = as_busy_as_it_is(START_LIMIT_SECONDS)
     began = time.monotonic()
     shop.open()
-    return time.monotonic() - began < limit_seconds
+    return limit_seconds, time.monotonic() - began
+
+
+def is_any_quick(starts: list[tuple[float, float]]) -> bool:
+    return any(opened_after_seconds < limit_seconds for limit_seconds, opened_after_seconds in starts)
 
 
 def test_migrations_run_once_for_each_release_and_cluster(shop: Shop) -> None:

@@ -126,8 +126,8 @@ async def test_an_append_between_two_waits_is_not_missed(store: PostgresEventSto
 async def test_without_an_append_the_wait_is_as_long_as_it_was_said(log: PostgresEventLog) -> None:
     await log.wait_for_append(PATIENCE_SECONDS)
     began = time.monotonic()
-    await log.wait_for_append(0.2)
-    assert 0.15 < time.monotonic() - began < PROMPT_SECONDS + 0.2
+    await log.wait_for_append(1.0)
+    assert 0.9 < time.monotonic() - began < PROMPT_SECONDS + 1
 
 
 async def test_it_connects_again_after_the_server_ended_its_connections(

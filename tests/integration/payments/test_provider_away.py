@@ -20,6 +20,7 @@ from tests.waiting import eventually
 CAUGHT_COUNT = 6
 REFUSED_COUNT = 200
 REFUSED_SECONDS = 0.1
+REFUSED_WHILE_BUSY_SECONDS = 1.0
 BACK_WITHIN_SECONDS = 5.0
 ENDS_WITHIN_SECONDS = 60.0
 
@@ -91,10 +92,11 @@ async def refused_quickly(shop: CommandShop) -> None:
         seconds.append(time.monotonic() - began)
         assert (answer.status_code, answer.json()["type"]) == (503, "/problems/payments-unavailable")
         assert int(answer.headers["Retry-After"]) >= 1
-    # Their 99th percentile is within it, too, on a machine that has nothing else to do.
     p50_seconds, p99_seconds = sorted(seconds)[len(seconds) // 2], sorted(seconds)[int(len(seconds) * 0.99)]
     print(f"refused: p50 {p50_seconds * 1e3:.1f} ms, p99 {p99_seconds * 1e3:.1f} ms")
+    # On a machine that has nothing else to do the 99th percentile is within the same.
     assert p50_seconds <= REFUSED_SECONDS
+    assert p99_seconds <= REFUSED_WHILE_BUSY_SECONDS
 
 
 async def placed(shop: CommandShop, order_id: str) -> None:

@@ -53,7 +53,9 @@ class Pair:
 
 
 @pytest.fixture
-async def pair(database_url: str) -> AsyncIterator[Pair]:
+async def pair(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pair]:
+    # Who waits for a turn in vain goes on without it: not while a test looks whether anybody waits.
+    monkeypatch.setattr("commandside.event_store.turns.WAIT_TIMEOUT_SECONDS", 60)
     pair = Pair(database_url)
     await pair.start()
     yield pair
