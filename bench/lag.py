@@ -62,14 +62,17 @@ def run(
     seconds: float,
     rounds_count: int,
     commands_per_second: int = COMMANDS_PER_SECOND,
+    *,
+    through_kafka: bool = True,
 ) -> None:
     """Without a Kafka that can run here, what goes through it is left out, which the report's counts tell."""
     with ExitStack() as running:
         forms = {"embedded": running.enter_context(_embedded(server_url))}
-        try:
-            forms["kafka"] = running.enter_context(_through_kafka(server_url))
-        except MissingError as error:
-            sys.stderr.write(f"lag: not through Kafka: {error}\n")
+        if through_kafka:
+            try:
+                forms["kafka"] = running.enter_context(_through_kafka(server_url))
+            except MissingError as error:
+                sys.stderr.write(f"lag: not through Kafka: {error}\n")
         for _ in range(rounds_count):
             for name, (url, redis_url) in forms.items():
                 _measure(report, name, url, redis_url, commands_per_second, seconds)

@@ -17,7 +17,7 @@ from bench.report import Report
 from bench.server import server
 from tests.fixtures.stack import require_stack
 
-SECONDS, ROUNDS = 0.6, 1
+SECONDS, ROUNDS = 0.4, 1
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +111,7 @@ def test_replay(server_url: str) -> None:
         assert counts[f"replay.{name}_events"] % 1_500 == 0
 
 
+@pytest.mark.long
 def test_project(server_url: str) -> None:
     require_stack("kafka")
     report = Report()

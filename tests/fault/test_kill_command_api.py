@@ -22,18 +22,18 @@ from tests.e2e.running_shop import RunningShop, a_shop
 from tests.fault.ledger import BEGUN, FAILED, PLACED, Ledger, read_ledger
 from tests.fault.load import SKUS, WAREHOUSES, Load
 from tests.fault.promises import ensure_kept
-from tests.profiles import profile
 from tests.waiting import eventually
 
 SEED = os.environ.get("COUNTERFOIL_TEST_SEED", "0")
 # A part that ends often is started later each time: after so many kills the shop is started anew, which forgets that.
 KILLS_PER_START_COUNT = 5
-KILLS_COUNT = {"short": 3, "long": 50}[profile()]
+KILLS_COUNT = 50
 LOAD_SECONDS = (0.05, 1.2)
 RESUMED_WITHIN_SECONDS = 60
 STOCK_UNITS = 200
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1_800)
 async def test_kills_in_the_middle_of_work_break_no_promise(tmp_path: Path) -> None:
     # What a request has left undone is resumed 5 s after it could have been done.

@@ -64,6 +64,7 @@ def test_all_that_is_asked_is_what_was_promised() -> None:
     assert sum(REQUESTS_COUNT.values()) >= PROMISED_COUNT
 
 
+@pytest.mark.long
 def test_a_seed_plays_the_same_scenarios_again(shop: RunningShop) -> None:
     told = Told()
     machine = scenarios_of(shop, told, inferred=False)

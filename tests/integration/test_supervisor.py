@@ -201,6 +201,7 @@ def is_any_quick(starts: list[tuple[float, float]]) -> bool:
     return any(opened_after_seconds < limit_seconds for limit_seconds, opened_after_seconds in starts)
 
 
+@pytest.mark.long
 def test_migrations_run_once_for_each_release_and_cluster(shop: Shop) -> None:
     shop.open()
     shop.stop()
@@ -292,6 +293,7 @@ def test_failed_migrations_close_the_shop_before_any_part_starts(shop: Shop) -> 
     assert shop.starts("command-api") == []
 
 
+@pytest.mark.long
 def test_whether_the_log_is_empty_is_asked_once_for_each_cluster(shop: Shop) -> None:
     for _ in range(2):
         shop.open()

@@ -29,7 +29,7 @@ def test_a_seed_gives_the_same_history_byte_for_byte(seed: int) -> None:
     assert len(first) > 100_000
 
 
-@pytest.mark.parametrize("hash_seed", ["1", "2"])
+@pytest.mark.parametrize("hash_seed", ["1", pytest.param("2", marks=pytest.mark.long)])
 def test_in_another_process_too(hash_seed: str) -> None:
     elsewhere = subprocess.run(
         [sys.executable, "-c", ELSEWHERE, "5"],

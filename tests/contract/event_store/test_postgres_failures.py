@@ -44,7 +44,7 @@ async def store(proxy: FlakyProxy) -> AsyncIterator[PostgresEventStore]:
         proxy.url,
         pool_size_connections=1,
         pool_overflow_connections=2,
-        connect_timeout_seconds=2.0,
+        connect_timeout_seconds=1.0,
         attempt_pause_seconds=0.02,
         answer_timeout_seconds=ANSWER_TIMEOUT_SECONDS,
     )

@@ -257,12 +257,12 @@ async def test_a_webhook_is_repeated_until_it_is_taken(process: ProviderProcess,
 
 async def test_slow_payments_hold_up_no_others_while_connections_are_free(shared_process: ProviderProcess) -> None:
     async with HttpPaymentProvider(shared_process.url, pool_size_connections=2, timeout_seconds=30) as provider:
-        slow = asyncio.create_task(provider.authorise(a_payment("held-up-slow", "tok_slow_8000")))
+        slow = asyncio.create_task(provider.authorise(a_payment("held-up-slow", "tok_slow_6000")))
         await eventually(
             lambda: asyncio.to_thread(shared_process.get, "/v1/payments/held-up-slow"),
             lambda answer: answer.status_code == HTTPStatus.ACCEPTED,
         )
-        async with asyncio.timeout(7):
+        async with asyncio.timeout(5):
             for number in range(5):
                 assert isinstance(await provider.authorise(a_payment(f"held-up-{number}")), Authorised)
         assert not slow.done()

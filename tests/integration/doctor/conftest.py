@@ -47,7 +47,7 @@ class Surgery:
         """Its sweeper does not run: a test has it sweep, or does not."""
         store = wiring.event_store(self._settings())
         clock = (lambda: datetime.now(UTC)) if is_open_now else self.clock
-        shop = CommandShop(self.var, clock, stored_in=store, checkout_answer_within_seconds=2.0, **self.settings)
+        shop = CommandShop(self.var, clock, stored_in=store, checkout_answer_within_seconds=1.0, **self.settings)
         try:
             async with shop.running():
                 await shop.given_product("LAMP", price=1999, stock=stock)

@@ -33,7 +33,7 @@ async def test_a_provider_that_is_killed_and_comes_back(tmp_path: Path) -> None:
                 tmp_path / "var",
                 lambda: datetime.now(UTC),
                 over_http,
-                checkout_answer_within_seconds=3.0,
+                checkout_answer_within_seconds=2.0,
                 payments_open_seconds=1.0,
                 payments_failures_to_open=3,
             )

@@ -19,7 +19,7 @@ from tests.integration.readside.test_processes import process
 from tests.waiting import eventually
 
 
-@pytest.mark.parametrize("follows", ["all", "search"])
+@pytest.mark.parametrize("follows", ["all", pytest.param("search", marks=pytest.mark.long)])
 async def test_search_goes_on_without_valkey_and_starts_without_it(
     database_url: str, event_store: PostgresEventStore, tmp_path: Path, follows: str
 ) -> None:

@@ -18,6 +18,7 @@ from tests.waiting import eventually
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.long
 async def test_reads_go_on_and_commands_are_refused(redis_url: str, shop: MemoryShop, tmp_path: Path) -> None:
     await shop.happened(product(), stock())
     with tempfile.TemporaryDirectory(prefix="counterfoil-test-postgres-") as folder, ExitStack() as servers:

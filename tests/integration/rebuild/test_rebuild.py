@@ -154,6 +154,7 @@ async def test_what_was_built_wrongly_is_not_swapped_in(stores: Stores) -> None:
     assert await live(stores, "stock") == 1
 
 
+@pytest.mark.long
 async def test_a_stream_that_cannot_be_applied_is_set_aside_as_in_the_live_view(stores: Stores) -> None:
     bad = order("customer:ada", 77)
     async with stores.projecting():

@@ -204,6 +204,7 @@ async def test_a_difference_that_is_planted_is_found_and_a_rebuild_puts_it_right
         assert await differences(stores) == []
 
 
+@pytest.mark.long
 async def test_opensearch_is_copied_anew_and_swapped(stores: Stores, opensearch_url: str) -> None:
     client, names = open_opensearch(opensearch_url, timeout_seconds=30), Names("rebuilt")
     try:

@@ -118,6 +118,7 @@ async def test_who_takes_over_tells_every_partition_at_once_how_far_it_is(
     assert contents(kafka.address, since).events() == []
 
 
+@pytest.mark.long
 async def test_after_a_stop_on_purpose_nothing_is_sent_twice(
     database_url: str, kafka: Server, since: dict[Place, int]
 ) -> None:

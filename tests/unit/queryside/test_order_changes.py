@@ -116,7 +116,7 @@ async def test_there_are_so_many_places_and_for_one_caller_fewer(order: Order) -
 
 
 async def test_a_hundred_orders_are_looked_at_at_a_time(order: Order) -> None:
-    changes = onlookers(order, stay_seconds=0.3, everybody=250, each=250)
+    changes = onlookers(order, stay_seconds=2.0, everybody=250, each=250)
     with changes.place("ada") as until:
         assert await asyncio.gather(*(changes.next(str(n), 1, until) for n in range(250))) == [[]] * 250
     assert order.looked_at[:3] == [100, 100, 50]
