@@ -20,7 +20,7 @@ from bench.history import day
 from bench.report import Report
 from bench.server import a_folder, database
 from commandside.event_store.mapper import EventMapper
-from counterfoil.collecting import TOOLS_YOUNG_LIMIT_OBJECTS, collect_seldom
+from counterfoil import log_tool
 from counterfoil.embedded import standalone
 from domain.events import AnyEvent
 from domain.identity import product_stream, stock_stream
@@ -80,7 +80,6 @@ def ours(_begin: Begin, _number: int, url: str, redis_url: str, view: ViewName) 
     """Events of the view, seconds until it was live, the process's largest memory, and differences from the log."""
 
     async def measure() -> tuple[int, float, float, int]:
-        collect_seldom(TOOLS_YOUNG_LIMIT_OBJECTS)  # as `counterfoil rebuild` does
         pool: Any = AsyncConnectionPool(url, kwargs={"autocommit": True}, min_size=1, max_size=4, open=False)
         async with open_redis(redis_url, timeout_seconds=30) as client, pool:
             log = LogPages(pool, VIEWS[view](Keys()).event_types)
@@ -93,7 +92,7 @@ def ours(_begin: Begin, _number: int, url: str, redis_url: str, view: ViewName) 
             memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024
             return await _events(pool, view), lasted_seconds, memory_mb, await _differences(client, view, log)
 
-    return uvloop.run(measure())
+    return log_tool.run(measure())  # as `counterfoil rebuild` does
 
 
 async def _events(pool: Any, view: ViewName) -> int:

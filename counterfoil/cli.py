@@ -252,14 +252,12 @@ def _view(name: str) -> "ViewName":
 
 
 def _run_tool(name: str, main: Callable[["Settings"], int]) -> None:
-    from counterfoil.collecting import TOOLS_YOUNG_LIMIT_OBJECTS, collect_seldom
     from counterfoil.embedded.running import connected
     from counterfoil.logs import configure
     from counterfoil.part import load_settings, plain_errors
 
     with plain_errors():
         settings = connected(load_settings())
-        collect_seldom(TOOLS_YOUNG_LIMIT_OBJECTS)
         configure(name, "error")  # what the person at the keyboard is to know is said by the tool itself
         raise typer.Exit(main(settings))
 
@@ -281,14 +279,12 @@ def import_retail(file: InputFile) -> None:
 
 
 def _run_import(main: Callable[["Settings", Path], int], file: Path) -> None:
-    from counterfoil.collecting import TOOLS_YOUNG_LIMIT_OBJECTS, collect_seldom
     from counterfoil.embedded.running import connected
     from counterfoil.logs import configure
     from counterfoil.part import load_settings, plain_errors
 
     with plain_errors():
         settings = load_settings()
-        collect_seldom(TOOLS_YOUNG_LIMIT_OBJECTS)
         configure("import", "error")  # what the person at the keyboard is to know is said by the import itself
         raise typer.Exit(main(settings if settings.database_url else connected(settings), file))
 

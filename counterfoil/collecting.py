@@ -1,12 +1,10 @@
-"""How Python's garbage collector is set in the processes that serve, and in the command line's tools."""
+"""How Python's garbage collector is set in the processes that serve, and in the tools that work through the log."""
 
 from __future__ import annotations
 
 import gc
 
 YOUNG_LIMIT_OBJECTS = 50_000
-# Of a tool, which may read the log by ten thousand events: each makes dozens of objects, and nobody waits for a reply.
-TOOLS_YOUNG_LIMIT_OBJECTS = 200_000
 OLDER_LIMIT_COLLECTIONS = 20
 
 

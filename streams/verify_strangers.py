@@ -85,19 +85,21 @@ class Strangers:
                     pipeline.zscan(key, cursor, count=ENTRIES_AT_ONCE_COUNT)
                 answers = await pipeline.execute(raise_on_error=False)
             members: list[tuple[str, str]] = []
-            for (key, _), answer in zip(list(cursors.items()), answers, strict=True):
+            unfinished: dict[str, int] = {}
+            for key, answer in zip(cursors, answers, strict=True):
                 if isinstance(answer, redis.exceptions.ResponseError):
                     yield Difference("wrong type", key, None, str(answer), "a sorted set")
-                    cursors.pop(key)
-                    continue
-                if isinstance(answer, Exception):
+                elif isinstance(answer, Exception):
                     raise answer
-                cursors[key], scanned = answer
-                members += [(key, _text(member)) for member, _ in cast(list[tuple[bytes, float]], scanned)]
+                else:
+                    cursor, scanned = answer
+                    members += [(key, _text(member)) for member, _ in cast(list[tuple[bytes, float]], scanned)]
+                    if cursor != 0:
+                        unfinished[key] = cursor
             for first in range(0, len(members), ENTRIES_AT_ONCE_COUNT):
                 for difference in await self._extra(members[first : first + ENTRIES_AT_ONCE_COUNT]):
                     yield difference
-            cursors = {key: cursor for key, cursor in cursors.items() if cursor != 0}
+            cursors = unfinished
 
     async def _extra(self, members: Sequence[tuple[str, str]]) -> list[Difference]:
         """Of these entries (key, member), those that no order has made."""

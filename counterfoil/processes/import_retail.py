@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import uvloop
 from rich.console import Console
 
+from counterfoil import log_tool
 from counterfoil.imports.beside import write_beside, write_rejected
 from counterfoil.imports.connection import connected_provider, connected_store
 from counterfoil.imports.retail.invoices import read
@@ -27,7 +27,7 @@ def main(settings: Settings, path: Path) -> int:
     """0 when all of the file is in the shop, INTERRUPTED when it was stopped before. Raises ImportStopped."""
     console = Console()
     try:
-        finished = uvloop.run(_import(settings, path, console))
+        finished = log_tool.run(_import(settings, path, console))
     except asyncio.CancelledError:  # asked twice
         finished = False
     if not finished:

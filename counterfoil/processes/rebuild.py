@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import psycopg
 import redis.exceptions
-import uvloop
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from redis.asyncio import Redis
 from rich.console import Console
 
+from counterfoil import log_tool
 from counterfoil.embedded.errors import CannotStartError
 from counterfoil.imports.stopping import asked_to_stop
 from counterfoil.progress import shown_on
@@ -45,7 +45,7 @@ def main(settings: Settings, view: ViewName, action: Action, seed: int) -> int:
     """0 when it is done, INTERRUPTED when it was stopped before. Raises CannotStartError, which says what to do."""
     console = Console()
     try:
-        finished = uvloop.run(_rebuild(settings, view, action, seed, console))
+        finished = log_tool.run(_rebuild(settings, view, action, seed, console))
     except asyncio.CancelledError:  # asked twice
         finished = False
     except (RebuildStopped, psycopg.Error, PoolTimeout, redis.exceptions.RedisError, OSError) as error:

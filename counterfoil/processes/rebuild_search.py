@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import psycopg
 import redis.exceptions
-import uvloop
 from psycopg_pool import PoolTimeout
 from rich.console import Console
 
+from counterfoil import log_tool
 from counterfoil.embedded.errors import CannotStartError
 from counterfoil.imports.stopping import asked_to_stop
 from counterfoil.processes.rebuild import INTERRUPTED, SEARCH_LOCK, Action, alone, open_stores
@@ -38,7 +38,7 @@ def rebuild(settings: Settings, action: Action) -> int:
     """0 when it is done, INTERRUPTED when it was stopped before. Raises CannotStartError, which says what to do."""
     console = Console()
     try:
-        finished = uvloop.run(_rebuild(settings, action, console))
+        finished = log_tool.run(_rebuild(settings, action, console))
     except asyncio.CancelledError:  # asked twice
         finished = False
     except (RebuildStopped, *_AWAY) as error:
@@ -51,7 +51,7 @@ def rebuild(settings: Settings, action: Action) -> int:
 def verify(settings: Settings, *, as_json: bool) -> int:
     """0 when the tables are as the log says, 1 when anything differs. Raises CannotStartError."""
     try:
-        return uvloop.run(_verify(settings, Console(), as_json))
+        return log_tool.run(_verify(settings, Console(), as_json))
     except KeyboardInterrupt:
         return INTERRUPTED
     except _AWAY as error:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import psycopg
 import redis.exceptions
-import uvloop
 from psycopg_pool import PoolTimeout
 from rich.console import Console
 
+from counterfoil import log_tool
 from counterfoil.embedded.errors import CannotStartError
 from counterfoil.processes.rebuild import INTERRUPTED, open_stores
 from counterfoil.progress import say
@@ -31,7 +31,7 @@ SHOWN_LIMIT_COUNT: Final = 1_000
 def main(settings: Settings, view: ViewName, *, as_json: bool) -> int:
     """0 when the view is as the log says, 1 when anything differs. Raises CannotStartError, which says what to do."""
     try:
-        return uvloop.run(_verify(settings, view, Console(), as_json))
+        return log_tool.run(_verify(settings, view, Console(), as_json))
     except KeyboardInterrupt:
         return INTERRUPTED
     except (psycopg.Error, PoolTimeout, redis.exceptions.RedisError, OSError) as error:

@@ -18,10 +18,10 @@ from domain.aggregates import Cart, StockItem
 from domain.identity import cart_stream, checkout_stream, stock_stream
 from domain.values import Cause
 from tests.integration.doctor.conftest import Surgery
+from tests.sealed import SEALED
 from tests.unit.command_api.shop import ADDRESS, CommandShop, check_out, fill_cart
 
 NO_ORDER = "01a1f86a-98ee-778a-a897-52d906e6d62b"
-SEALED = {"event_compression": "zlib", "event_cipher_key": "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI="}
 
 
 async def bought(shop: CommandShop, name: str, token: str = "tok_ok", status: int = 201) -> str:

@@ -19,9 +19,8 @@ from streams.rebuild_check import log_sums
 from streams.view_feeds import VIEWS
 from tests.integration.readside.shop import cause, collected, product, stock
 from tests.integration.rebuild.beside import Said, Stores
+from tests.sealed import SEALED
 from tests.strategies import START
-
-SEALED = {"event_compression": "zlib", "event_cipher_key": "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI="}
 
 
 @pytest.fixture(params=[{}, SEALED], ids=["plain", "sealed"])
